@@ -1,0 +1,120 @@
+/*
+ * The saga log: an append-only sequence of records in LMDB.
+ *
+ * Hides LMDB, blocks, checksums, and how a log is created so that a crash at
+ * any moment leaves either no log or a whole one.
+ *
+ * Promises:
+ *  1. What saga_log_durable() covers survives kill -9, and power loss on
+ *     storage that writes a 512-byte sector whole.
+ *  2. A batch is durable as a whole or not at all.
+ *  3. Whatever is read was checked: checksum, LSN, format. A record that
+ *     cannot be trusted is an error that names it, never a wrong answer.
+ *  4. There is no mode without durability. After a failed write the log takes
+ *     nothing more: the caller ends the process (exit status 8) and recovers.
+ *
+ * Directory: DIR/log/{log.id,data.mdb,lock.mdb}, DIR/sagad.lock.
+ *
+ * Threads: one thread appends, flushes and uses saga_log_read(); any thread may
+ * use a saga_log_reader of its own.
+ */
+#ifndef SAGA_LOG_H
+#define SAGA_LOG_H
+
+#include "error.h"
+#include "saga.h"
+
+struct saga_log;
+
+struct saga_log_options {
+    const char *data_dir;   /* must exist */
+    uint64_t map_bytes_max; /* the most the log may ever take; 0: 16 GiB (sparse) */
+    bool read_only;         /* no lock on the data directory, nothing is written or created */
+};
+
+/* Opens, or creates where there is none, the log in data_dir.
+ *
+ * Errors: NOT_FOUND (no such directory, or read_only and no log in it), FAILED (not writable, a system's
+ * error), OWNED (another daemon), LOG_REFUSED (identity without data, truncated,
+ * zeroed, newer format, a damaged meta page, last record or count that do not
+ * match). The fault says what, where and what to do. */
+SAGA_CHECKED enum saga_error saga_log_open(struct saga_log **log,
+                                           const struct saga_log_options *options,
+                                           struct saga_fault *fault);
+void saga_log_close(struct saga_log *log);
+
+/* The log's identity: 36 characters, made at its creation. */
+const char *saga_log_identity(const struct saga_log *log);
+
+/* --------------------------------------------------------------- appending */
+
+/* The LSN that the next appended record must have. */
+uint64_t saga_log_next_lsn(const struct saga_log *log);
+
+/* The last epoch in the log; 0: none yet. */
+uint32_t saga_log_epoch(const struct saga_log *log);
+
+/* The most records of one batch; saga_log_flush() at the latest then. */
+#define SAGA_LOG_BATCH_MAX 10000
+
+/* Adds one record to the batch; copies key and payload. Asserts that
+ * record->lsn is the next one and the batch is not full. */
+void saga_log_append(struct saga_log *log, const struct saga_record *record);
+
+/* Hands the batch over: one transaction. Errors: LOG_WRITE (the outcome is
+ * unknown; the log takes nothing more). */
+SAGA_CHECKED enum saga_error saga_log_flush(struct saga_log *log, struct saga_fault *fault);
+
+/* Every record up to this LSN is durable. This log is durable when flush
+ * returns; a replicated one will be later, so callers go by this alone. */
+uint64_t saga_log_durable(const struct saga_log *log);
+
+/* Reads record `lsn`, committed or still in the batch. key and payload are
+ * valid until the next append or flush. Errors: NOT_FOUND, LOG_REFUSED. */
+SAGA_CHECKED enum saga_error saga_log_read(struct saga_log *log, uint64_t lsn,
+                                           struct saga_record *record, struct saga_fault *fault);
+
+struct saga_log_usage {
+    uint64_t records;
+    uint64_t bytes;         /* of data.mdb that are in use */
+    uint64_t bytes_max;     /* of the map */
+    uint64_t commits;       /* of this process */
+    uint64_t record_bytes;  /* appended by this process, as encoded */
+};
+void saga_log_usage(struct saga_log *log, struct saga_log_usage *usage);
+
+/* ----------------------------------------------------------------- reading */
+
+/* One consistent view of the log, as of its opening. Keep it short: while one
+ * is open, LMDB cannot reuse pages. */
+struct saga_log_reader;
+
+SAGA_CHECKED enum saga_error saga_log_reader_open(struct saga_log *log,
+                                                  struct saga_log_reader **reader,
+                                                  struct saga_fault *fault);
+void saga_log_reader_close(struct saga_log_reader *reader);
+
+/* Gives the view up, keeps its memory; then takes a new one. */
+SAGA_CHECKED enum saga_error saga_log_reader_renew(struct saga_log_reader *reader,
+                                                   struct saga_fault *fault);
+
+/* First and last LSN of the view; last < first: empty. */
+uint64_t saga_log_reader_first(const struct saga_log_reader *reader);
+uint64_t saga_log_reader_last(const struct saga_log_reader *reader);
+
+/* Positions the reader so that the next saga_log_reader_next() gives `lsn`. */
+void saga_log_reader_seek(struct saga_log_reader *reader, uint64_t lsn);
+
+/* The next record, in LSN order; key and payload are valid until the reader
+ * moves on to another block, is renewed or closed. Errors: NOT_FOUND (end of the
+ * view), LOG_REFUSED (names the record and what is wrong with it). */
+SAGA_CHECKED enum saga_error saga_log_reader_next(struct saga_log_reader *reader,
+                                                  struct saga_record *record,
+                                                  struct saga_fault *fault);
+
+/* Record `lsn`; key and payload valid until the reader is renewed or closed. */
+SAGA_CHECKED enum saga_error saga_log_reader_read(struct saga_log_reader *reader, uint64_t lsn,
+                                                  struct saga_record *record,
+                                                  struct saga_fault *fault);
+
+#endif
