@@ -6,7 +6,7 @@ set(SAGA_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined or thread"
 add_library(saga_flags INTERFACE)
 target_compile_options(saga_flags INTERFACE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
-    -Wvla -Wformat=2 -Wnull-dereference -Wswitch-enum -Wundef -Wpointer-arith -Wcast-qual
+    -Wvla -Wformat=2 -Wnull-dereference -Wundef -Wpointer-arith -Wcast-qual
     -Wwrite-strings -Wno-missing-field-initializers -fno-common)
 target_compile_definitions(saga_flags INTERFACE _GNU_SOURCE)
 if(SAGA_WERROR)

@@ -59,18 +59,18 @@ struct saga_command_id {
 enum saga_fact {
     SAGA_DEFINITION_LOADED = 1,
     SAGA_STARTED = 2,
-    SAGA_COMMAND_ISSUED = 3,        /* the intent with its body; committed before it is sent */
-    SAGA_COMMAND_UNSENT = 4,        /* the attempt was routed nowhere, or refused before a byte */
-    SAGA_REPLY_RECEIVED = 5,        /* verdict and body */
-    SAGA_ATTEMPT_EXPIRED = 6,       /* the attempt's time is over: its outcome is unknown */
-    SAGA_CANCEL_REQUESTED = 7,      /* a backward wish, which may have to wait for the pivot */
-    SAGA_COMPENSATION_STARTED = 8,  /* from here on backward; with the reason */
-    SAGA_PIVOT_PASSED = 9,          /* from here on never backward */
-    SAGA_LATE_REPLY_RECEIVED = 10,  /* recorded, decides nothing by itself */
-    SAGA_PARKED = 11,               /* waits for somebody; with the reason */
-    SAGA_OPERATOR_ACTED = 12,       /* verb, who, why */
-    SAGA_ENDED = 13,                /* with the outcome */
-    SAGA_EPOCH_STARTED = 14,        /* a daemon's start; folded into every open saga */
+    SAGA_COMMAND_ISSUED = 3,       /* the intent with its body; committed before it is sent */
+    SAGA_COMMAND_UNSENT = 4,       /* the attempt was routed nowhere, or refused before a byte */
+    SAGA_REPLY_RECEIVED = 5,       /* verdict and body */
+    SAGA_ATTEMPT_EXPIRED = 6,      /* the attempt's time is over: its outcome is unknown */
+    SAGA_CANCEL_REQUESTED = 7,     /* a backward wish, which may have to wait for the pivot */
+    SAGA_COMPENSATION_STARTED = 8, /* from here on backward; with the reason */
+    SAGA_PIVOT_PASSED = 9,         /* from here on never backward */
+    SAGA_LATE_REPLY_RECEIVED = 10, /* recorded, decides nothing by itself */
+    SAGA_PARKED = 11,              /* waits for somebody; with the reason */
+    SAGA_OPERATOR_ACTED = 12,      /* verb, who, why */
+    SAGA_ENDED = 13,               /* with the outcome */
+    SAGA_EPOCH_STARTED = 14,       /* a daemon's start; folded into every open saga */
 };
 #define SAGA_FACT_COUNT 14
 
@@ -89,18 +89,18 @@ enum saga_verdict {
  * numbers are the disk's. */
 enum saga_reason {
     /* backward (COMPENSATION_STARTED, CANCEL_REQUESTED) */
-    SAGA_REASON_REJECTED = 1,       /* a step was rejected */
-    SAGA_REASON_UNRESOLVED = 2,     /* a step's outcome stayed unknown: it is compensated */
-    SAGA_REASON_FENCED = 3,         /* the fence closed a step that had never happened */
-    SAGA_REASON_NEVER_RAN = 4,      /* no attempt of a step could be sent before its deadline */
-    SAGA_REASON_CANCELLED = 5,      /* an operator's wish */
-    SAGA_REASON_SAGA_DEADLINE = 6,  /* the saga's own deadline */
+    SAGA_REASON_REJECTED = 1,      /* a step was rejected */
+    SAGA_REASON_UNRESOLVED = 2,    /* a step's outcome stayed unknown: it is compensated */
+    SAGA_REASON_FENCED = 3,        /* the fence closed a step that had never happened */
+    SAGA_REASON_NEVER_RAN = 4,     /* no attempt of a step could be sent before its deadline */
+    SAGA_REASON_CANCELLED = 5,     /* an operator's wish */
+    SAGA_REASON_SAGA_DEADLINE = 6, /* the saga's own deadline */
     /* parked */
-    SAGA_REASON_DEBT = 16,          /* a compensation failed; somebody must settle it */
-    SAGA_REASON_IN_DOUBT = 17,      /* a step's outcome is unknown and cannot be resolved here */
+    SAGA_REASON_DEBT = 16,            /* a compensation failed; somebody must settle it */
+    SAGA_REASON_IN_DOUBT = 17,        /* a step's outcome is unknown and cannot be resolved here */
     SAGA_REASON_CONTRACT_BROKEN = 18, /* rejected or fenced where that cannot be */
     SAGA_REASON_REJECTION_IN_DOUBT = 19, /* an unfenced pivot's rejection may answer a duplicate */
-    SAGA_REASON_UNRENDERED = 20,    /* the next command's body could not be made */
+    SAGA_REASON_UNRENDERED = 20,         /* the next command's body could not be made */
 };
 
 enum saga_outcome {
@@ -123,14 +123,14 @@ struct saga_bytes {
 /* One fact. Fields that a fact does not use are 0 (step: SAGA_STEP_NONE), and
  * saga_apply() refuses a record in which they are not. */
 struct saga_record {
-    uint64_t lsn;          /* position in the log, from 1, without gaps */
-    uint64_t previous_lsn; /* of the same saga; 0: its first */
-    struct saga_id saga;   /* zero for facts of the log itself */
-    int64_t at_ms;         /* the engine's clock: ms since 1970 UTC, never backwards */
-    int64_t wall_ms;       /* what the wall clock said; for readers only */
+    uint64_t lsn;            /* position in the log, from 1, without gaps */
+    uint64_t previous_lsn;   /* of the same saga; 0: its first */
+    struct saga_id saga;     /* zero for facts of the log itself */
+    int64_t at_ms;           /* the engine's clock: ms since 1970 UTC, never backwards */
+    int64_t wall_ms;         /* what the wall clock said; for readers only */
     uint64_t definition_lsn; /* STARTED: where its DEFINITION_LOADED stands */
-    uint32_t epoch;        /* the daemon's start that wrote it, from 1 */
-    uint32_t attempt;      /* from 1 */
+    uint32_t epoch;          /* the daemon's start that wrote it, from 1 */
+    uint32_t attempt;        /* from 1 */
     uint16_t incarnation;
     uint16_t revision;
     uint8_t fact;      /* enum saga_fact */
@@ -141,7 +141,7 @@ struct saga_record {
     uint8_t outcome;   /* enum saga_outcome */
     uint8_t verb;      /* enum saga_verb */
     uint8_t reserved;
-    struct saga_bytes key;     /* STARTED: start key. DEFINITION_LOADED: content hash. OPERATOR: who */
+    struct saga_bytes key; /* STARTED: start key. DEFINITION_LOADED: content hash. OPERATOR: who */
     struct saga_bytes payload; /* STARTED: input. COMMAND_ISSUED, REPLY: body. OPERATOR: why */
 };
 
@@ -153,7 +153,11 @@ enum saga_undo {
     SAGA_UNDO_COMPENSATION, /* by a compensation of its own */
     SAGA_UNDO_BY_STEP,      /* by an earlier step's compensation: here a fence takes its place */
 };
-enum saga_on_unknown { SAGA_ON_UNKNOWN_FENCE = 1, SAGA_ON_UNKNOWN_COMPENSATE, SAGA_ON_UNKNOWN_PARK };
+enum saga_on_unknown {
+    SAGA_ON_UNKNOWN_FENCE = 1,
+    SAGA_ON_UNKNOWN_COMPENSATE,
+    SAGA_ON_UNKNOWN_PARK
+};
 
 /* How long and how often. Times in ms. */
 struct saga_budget {
@@ -162,21 +166,26 @@ struct saga_budget {
     int64_t initial_ms;    /* first backoff */
     int64_t max_ms;        /* longest backoff */
     uint32_t factor_milli; /* growth of the backoff: 2000 doubles it */
-    uint32_t attempts_max; /* 0: without end */
+    uint32_t attempts_max; /* at most SAGA_ATTEMPTS_MAX; 0: without end */
 };
+
+/* The most attempts a budget can name; who wants more wants a deadline. */
+#define SAGA_ATTEMPTS_MAX 250
+/* The longest time a plan can name: 10,000 days. Keeps every sum of times in range. */
+#define SAGA_TIME_MS_MAX INT64_C(864000000000)
 
 /* Backoff is never below this (dtm-labs/dtm#306: 80 compensations a second). */
 #define SAGA_BACKOFF_MIN_MS 100
 
 struct saga_plan_step {
-    uint64_t after;        /* bit i: step i is done before this one starts */
-    uint16_t participant;  /* any number the caller gives it; equal for equal participants */
-    uint8_t position;      /* enum saga_position */
-    uint8_t undo;          /* enum saga_undo */
+    uint64_t after;         /* bit i: step i is done before this one starts */
+    uint16_t participant;   /* any number the caller gives it; equal for equal participants */
+    uint8_t position;       /* enum saga_position */
+    uint8_t undo;           /* enum saga_undo */
     uint8_t compensated_by; /* a step, where undo is SAGA_UNDO_BY_STEP */
-    uint8_t on_unknown;    /* enum saga_on_unknown */
-    bool fenced;           /* its participant keeps the fence */
-    bool single_delivery;  /* its participant never sees a duplicate of its own making */
+    uint8_t on_unknown;     /* enum saga_on_unknown */
+    bool fenced;            /* its participant keeps the fence */
+    bool single_delivery;   /* its participant never sees a duplicate of its own making */
     struct saga_budget action;
     struct saga_budget compensation;
 };
@@ -200,47 +209,54 @@ SAGA_CHECKED bool saga_plan_check(const struct saga_plan *plan);
 /* ------------------------------------------------------------------- state */
 
 enum saga_phase {
-    SAGA_STEP_PENDING = 1,      /* no command yet */
-    SAGA_STEP_RUNNING,          /* the action is outstanding */
-    SAGA_STEP_DONE,             /* it took effect */
-    SAGA_STEP_REJECTED,         /* a definite no: no effect */
-    SAGA_STEP_DISCLAIMED,       /* a no that cannot be believed: decides the direction only */
-    SAGA_STEP_FENCED,           /* never happened, never will */
-    SAGA_STEP_UNKNOWN,          /* attempts used up, and it may have run */
-    SAGA_STEP_NEVER_RAN,        /* attempts used up, and none was ever sent */
-    SAGA_STEP_FENCING,          /* forward: the fence is asked what became of it */
-    SAGA_STEP_CLOSING,          /* backward: the fence stands in for a compensation */
-    SAGA_STEP_COMPENSATING,     /* the compensation is outstanding */
-    SAGA_STEP_COMPENSATED,      /* settled */
-    SAGA_STEP_DEBT,             /* its compensation failed; somebody must settle it */
+    SAGA_STEP_PENDING = 1,  /* no command yet */
+    SAGA_STEP_RUNNING,      /* the action is outstanding */
+    SAGA_STEP_DONE,         /* it took effect */
+    SAGA_STEP_REJECTED,     /* a definite no: no effect */
+    SAGA_STEP_DISCLAIMED,   /* a no that cannot be believed: decides the direction only */
+    SAGA_STEP_FENCED,       /* never happened, never will */
+    SAGA_STEP_UNKNOWN,      /* attempts used up, and it may have run */
+    SAGA_STEP_NEVER_RAN,    /* attempts used up, and none was ever sent */
+    SAGA_STEP_FENCING,      /* forward: the fence is asked what became of it */
+    SAGA_STEP_CLOSING,      /* backward: the fence stands in for a compensation */
+    SAGA_STEP_COMPENSATING, /* the compensation is outstanding */
+    SAGA_STEP_COMPENSATED,  /* settled */
+    SAGA_STEP_DEBT,         /* its compensation failed; somebody must settle it */
 };
 #define SAGA_PHASE_COUNT 13
 
 /* Flags of a step. They are about its present incarnation. */
 enum {
-    SAGA_STEP_OPEN = 1 << 0,        /* the driven command has an open attempt */
-    SAGA_STEP_REACHED = 1 << 1,     /* some closed (or restarted) attempt of the action was not unsent */
-    SAGA_STEP_UNRESOLVED = 1 << 2,  /* some earlier attempt of the action may still take effect */
+    SAGA_STEP_OPEN = 1 << 0, /* the driven command has an open attempt */
+    SAGA_STEP_REACHED =
+        1 << 1, /* some attempt of the action was not unsent, or was open at a restart */
+    SAGA_STEP_UNRESOLVED = 1 << 2,  /* some earlier sending of the action may still take effect */
     SAGA_STEP_IN_PROGRESS = 1 << 3, /* the open attempt was answered `accepted` */
     SAGA_STEP_UNANSWERED = 1 << 4,  /* the last attempt was closed by silence, not by a word */
-    SAGA_STEP_HAS_RESULT = 1 << 5,  /* done is on record for the action */
-    SAGA_STEP_FENCE_SENT = 1 << 6,  /* a fence was issued */
-    SAGA_STEP_NOOP = 1 << 7,        /* its compensation found nothing to do */
-    SAGA_STEP_FORCED = 1 << 8,      /* the one forced compensation was issued */
-    SAGA_STEP_REFUSED = 1 << 9,     /* debt by a rejection (not by silence) */
+    SAGA_STEP_FENCE_SENT = 1 << 5,  /* a fence was issued */
+    SAGA_STEP_FORCED = 1 << 6,      /* the one forced compensation was issued */
+    SAGA_STEP_REFUSED = 1 << 7,     /* debt by a word, not by silence */
+    SAGA_STEP_RETRIED = 1 << 8,     /* debt that an operator wants tried again */
+    /* Verdicts on record. A fence's answer is about the action. */
+    SAGA_STEP_SAID_DONE = 1 << 9,
+    SAGA_STEP_SAID_REJECTED = 1 << 10,
+    SAGA_STEP_SAID_FENCED = 1 << 11,
+    SAGA_STEP_SAID_COMPENSATED = 1 << 12,
+    SAGA_STEP_SAID_NOT_COMPENSATED = 1 << 13,
+    SAGA_STEP_SAID_NOOP = 1 << 14,
 };
 
 struct saga_step {
-    uint8_t phase;      /* enum saga_phase */
-    uint8_t operation;  /* the driven command's; 0: none yet */
-    uint16_t flags;
-    uint16_t incarnation;
-    uint16_t revision;  /* of the driven command */
-    uint32_t attempt;   /* of the driven command: the open one, or the last */
-    uint16_t spent;     /* attempts that cost budget */
-    uint16_t order;     /* the how-manieth step to start, from 1; 0: not started */
-    int64_t send_at_ms; /* the open attempt is not sent before this */
-    int64_t deadline_ms; /* of the driven command; INT64_MAX: none */
+    uint8_t phase;        /* enum saga_phase */
+    uint8_t operation;    /* the driven command's; 0: none yet */
+    uint8_t order;        /* the how-manieth step to start, from 1; 0: not started */
+    uint8_t spent;        /* attempts that cost budget, at most 255 */
+    uint16_t incarnation; /* from 1 */
+    uint16_t revision;    /* of the driven command, from 1 */
+    uint32_t flags;
+    uint32_t attempt;     /* of the driven command: the open one, or the last */
+    int64_t send_at_ms;   /* the open attempt is not sent before this */
+    int64_t deadline_ms;  /* of the driven command; INT64_MAX: none, or it only alerts */
     uint64_t command_lsn; /* where the driven command's body stands */
 };
 
@@ -251,19 +267,19 @@ enum saga_direction { SAGA_FORWARD = 1, SAGA_BACKWARD };
 struct saga {
     struct saga_id id;
     uint64_t definition_lsn;
-    uint64_t last_lsn;    /* its latest record: the end of the chain */
-    uint64_t ended_lsn;   /* 0: open */
+    uint64_t last_lsn;  /* its latest record: the end of the chain */
+    uint64_t ended_lsn; /* 0: open */
     int64_t started_ms;
-    int64_t deadline_ms;  /* INT64_MAX: none */
+    int64_t deadline_ms; /* INT64_MAX: none */
     uint8_t step_count;
-    uint8_t direction;    /* enum saga_direction */
-    uint8_t outcome;      /* enum saga_outcome; 0: open */
-    uint8_t parked;       /* enum saga_reason; 0: not parked */
-    uint8_t wish;         /* a pending CANCEL_REQUESTED's reason; 0: none */
-    uint8_t reason;       /* why it goes backward */
-    uint8_t pivot_passed; /* 0 or 1 */
+    uint8_t direction;     /* enum saga_direction */
+    uint8_t outcome;       /* enum saga_outcome; 0: open */
+    uint8_t parked;        /* enum saga_reason; 0: not parked */
+    uint8_t wish;          /* a pending CANCEL_REQUESTED's reason; 0: none */
+    uint8_t reason;        /* why it goes backward */
+    uint8_t pivot_passed;  /* 0 or 1 */
     uint8_t started_count; /* steps that have started */
-    uint8_t parked_step;  /* the step it is parked about, or SAGA_STEP_NONE */
+    uint8_t parked_step;   /* the step it is parked about, or SAGA_STEP_NONE */
     uint8_t reserved[7];
     struct saga_step steps[];
 };
@@ -306,16 +322,16 @@ struct saga_event {
     int64_t at_ms;
     int64_t wall_ms;
     uint32_t epoch;
-    uint8_t type;         /* enum saga_input_type */
-    uint8_t step;         /* REPLY, UNSENT, TIMEOUT, RENDERED */
+    uint8_t type; /* enum saga_input_type */
+    uint8_t step; /* REPLY, UNSENT, TIMEOUT, RENDERED */
     uint8_t operation;
     uint8_t verdict;      /* REPLY */
     uint16_t incarnation; /* REPLY, UNSENT */
     uint16_t revision;
-    uint32_t attempt;     /* REPLY: 0 where the reply does not say; UNSENT */
-    bool unsent;          /* TIMEOUT, CANCEL: the open attempt of `step` is known not to have
-                             left in this epoch */
-    bool failed;          /* RENDERED: no body could be made */
+    uint32_t attempt; /* REPLY: 0 where the reply does not say; UNSENT */
+    bool unsent;      /* REPLY, TIMEOUT, CANCEL, SAGA_DEADLINE: the open attempt of `step` has
+                         not left in this epoch, and will not */
+    bool failed;      /* RENDERED: no body could be made */
     struct saga_bytes key;
     struct saga_bytes payload;
 };
@@ -340,7 +356,7 @@ struct saga_decision {
      * in the same commit. SAGA_STEP_NONE: nothing is needed. */
     uint8_t render_step;
     uint8_t render_operation;
-    struct saga_record records[SAGA_DECISION_MAX]; /* lsn and epoch set; in order */
+    struct saga_record records[SAGA_DECISION_MAX]; /* complete, in order */
 };
 
 /*
@@ -354,8 +370,8 @@ struct saga_decision {
 void saga_decide(struct saga *saga, const struct saga_plan *plan, const struct saga_event *event,
                  uint64_t next_lsn, struct saga_decision *decision);
 
-/* What follows from a saga as it stands, with no input: used right after its
- * start. Same promises. */
+/* What follows from a saga as it stands, with no input but the time: used right
+ * after its start. Same promises. */
 void saga_follow(struct saga *saga, const struct saga_plan *plan, const struct saga_event *event,
                  uint64_t next_lsn, struct saga_decision *decision);
 
@@ -369,13 +385,14 @@ SAGA_CHECKED bool saga_settled(const struct saga *saga, const struct saga_plan *
 struct saga_outstanding {
     struct saga_command_id id;
     uint32_t attempt;
-    bool in_progress;       /* answered `accepted` */
-    bool unanswered;        /* the attempt before it ended in silence */
-    int64_t send_at_ms;     /* not before */
-    int64_t timeout_ms;     /* of the attempt, from its sending */
-    int64_t deadline_ms;    /* of the command; INT64_MAX: none, or it only alerts */
-    int64_t poll_ms;        /* in progress: asked again after this long */
-    uint64_t command_lsn;   /* where the body stands */
+    bool in_progress;     /* answered `accepted` */
+    bool unanswered;      /* the attempt before it ended in silence */
+    bool reached;         /* it cannot be said any more that it never ran */
+    int64_t send_at_ms;   /* not before */
+    int64_t timeout_ms;   /* of the attempt, from its sending */
+    int64_t deadline_ms;  /* of the command; INT64_MAX: none, or it only alerts */
+    int64_t poll_ms;      /* in progress: asked again after this long */
+    uint64_t command_lsn; /* where the body stands */
     uint16_t participant;
 };
 
@@ -403,7 +420,7 @@ const char *saga_operation_name(uint8_t operation);
 const char *saga_reason_name(uint8_t reason);
 const char *saga_outcome_name(uint8_t outcome);
 const char *saga_verb_name(uint8_t verb);
-const char *saga_phase_name(uint8_t phase);         /* internal, for traces */
+const char *saga_phase_name(uint8_t phase);                      /* internal, for traces */
 const char *saga_step_status_name(const struct saga_step *step); /* public vocabulary */
 const char *saga_status_name(const struct saga *saga);           /* public vocabulary */
 
