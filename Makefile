@@ -41,7 +41,11 @@ tsan: ## the tests under the thread sanitizer
 
 coverage: ## lines and branches that the tests reach
 	@$(PACKAGES) test analysis
-	@scripts/coverage
+	@cmake --preset coverage
+	@cmake --build --preset coverage
+	@ctest --preset coverage
+	@gcovr --root . --object-directory build-coverage --exclude tests/ --exclude bench/ \
+		--exclude-unreachable-branches --sort-uncovered --txt build-coverage/coverage.txt --print-summary
 
 bench: build ## measures what docs/performance.md records
 	@bench/run
