@@ -14,7 +14,7 @@
 #include "error.h"
 #include "saga.h"
 
-#define SAGA_NAME_BYTES_MAX 128
+#define SAGA_NAME_BYTES_MAX       128
 #define SAGA_DEFINITION_BYTES_MAX (256u << 10)
 
 struct saga_definition_participant {
@@ -26,41 +26,41 @@ struct saga_definition_participant {
 /* The events that a participant may answer with, beside the words of the
  * protocol. NULL-terminated lists. */
 struct saga_definition_command {
-    const char *name;             /* "parking.block"; NULL: the step has no such command */
+    const char *name; /* "parking.block"; NULL: the step has no such command */
     const char *const *done;
     const char *const *rejected;
 };
 
 struct saga_definition_step {
     const char *name;
-    uint16_t participant;         /* index into participants[] */
+    uint16_t participant; /* index into participants[] */
     struct saga_definition_command action;
     struct saga_definition_command compensation;
-    const char *fence;            /* "<service>.fence", NULL where the participant keeps none */
+    const char *fence; /* "<service>.fence", NULL where the participant keeps none */
 };
 
 struct saga_definition {
     const char *name;
     uint32_t version;
-    const char *exchange;         /* NULL: the transport's default */
-    const char *const *header_names;  /* NULL-terminated; e.g. CLIENT */
+    const char *exchange;            /* NULL: the transport's default */
+    const char *const *header_names; /* NULL-terminated; e.g. CLIENT */
     const char *const *header_values;
     uint16_t participant_count;
     const struct saga_definition_participant *participants;
     const struct saga_definition_step *steps; /* plan.step_count of them */
-    struct saga_plan plan;        /* participant numbers are indices into participants[] until the
-                                     engine gives its own; definition_lsn 0 */
-    const char *canonical;        /* the canonical form, NUL-terminated */
+    struct saga_plan plan; /* participant numbers are indices into participants[] until the
+                              engine gives its own; definition_lsn 0 */
+    const char *canonical; /* the canonical form, NUL-terminated */
     size_t canonical_size;
-    char hash[33];                /* XXH3-128 of the canonical form, lower-case hex */
+    char hash[33]; /* XXH3-128 of the canonical form, lower-case hex */
 };
 
 /* One thing that is wrong. Texts are owned by the list. */
 struct saga_diagnostic {
-    unsigned line, column;        /* from 1 */
-    const char *message;          /* "unknown key 'timout'" */
-    const char *hint;             /* "did you mean 'timeout'?", or NULL */
-    const char *excerpt;          /* the line, and a caret under the place; two lines, or NULL */
+    unsigned line, column; /* from 1 */
+    const char *message;   /* "unknown key 'timout'" */
+    const char *hint;      /* "did you mean 'timeout'?", or NULL */
+    const char *excerpt;   /* the line, and a caret under the place; two lines, or NULL */
 };
 
 struct saga_diagnostics {
