@@ -33,8 +33,8 @@ static const uint8_t fields[SAGA_FACT_COUNT + 1] = {
 static bool fields_ok(const struct saga_record *record) {
     uint8_t has = fields[record->fact];
     bool command = (has & HAS_COMMAND) != 0;
-    if (record->at_ms < 0 || record->at_ms > INT64_MAX / 4) {
-        return false; /* leaves room for every sum of times */
+    if (record->at_ms < 0 || record->at_ms > SAGA_CLOCK_MS_MAX) {
+        return false;
     }
     return ((has & HAS_STEP) != 0 || record->step == SAGA_STEP_NONE) &&
            command == (record->operation != 0) && record->operation <= SAGA_OPERATION_COUNT &&

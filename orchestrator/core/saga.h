@@ -173,6 +173,8 @@ struct saga_budget {
 #define SAGA_ATTEMPTS_MAX 250
 /* The longest time a plan can name: 10,000 days. Keeps every sum of times in range. */
 #define SAGA_TIME_MS_MAX INT64_C(864000000000)
+/* The latest that the clock can say; leaves room for every sum of times. */
+#define SAGA_CLOCK_MS_MAX (INT64_MAX / 4)
 
 /* Backoff is never below this (dtm-labs/dtm#306: 80 compensations a second). */
 #define SAGA_BACKOFF_MIN_MS 100
@@ -344,7 +346,10 @@ enum saga_answer {
     SAGA_ANSWER_LATE,      /* reply: recorded, decided nothing */
     SAGA_ANSWER_REFUSED,   /* cancel past the pivot, retry of a broken contract, ended */
     SAGA_ANSWER_STALE,     /* about an attempt or command that is no longer, or never was */
+    SAGA_ANSWER_FULL,      /* start: no room for another saga */
+    SAGA_ANSWER_NO_SAGA,   /* no open saga of that id */
 };
+#define SAGA_ANSWER_COUNT 8
 
 /* The most records of one decision. */
 #define SAGA_DECISION_MAX 8
