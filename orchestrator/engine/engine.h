@@ -1,0 +1,216 @@
+/*
+ * The engine: requests in, records into the log, effects out.
+ *
+ * Hides start keys, which saga is where in the log, the rendering of command
+ * bodies, and group commit: requests are taken one after the other, their
+ * records are appended, one commit makes all of them durable, and only then
+ * does anything leave.
+ *
+ * Promises:
+ *  1. Nothing leaves (no command, no answer) before the records that explain it
+ *     are durable.
+ *  2. One saga per start key; concurrent starts of one key are one start.
+ *  3. It reads no clock, draws no random numbers of its own and starts no
+ *     thread: time and randomness come with its configuration and calls, so a
+ *     simulation runs this very code.
+ *
+ * Threads: one, the engine's. Others hand it requests through an inbox
+ * (inbox.h) and may call saga_engine_definition() once it is open.
+ */
+#ifndef SAGA_ENGINE_H
+#define SAGA_ENGINE_H
+
+#include "coordinator.h"
+#include "definition.h"
+#include "error.h"
+#include "log.h"
+
+struct saga_engine;
+
+/* Now, as two clocks tell it. Durations go by the first; the second is for
+ * people. The engine's own time (`at_ms` of its records) begins at the wall's,
+ * or at the log's last record if that is later, and then advances with the
+ * first clock: so it never goes backwards, and a wall clock that jumps moves no
+ * timer. */
+struct saga_moment {
+    int64_t boot_ms; /* CLOCK_BOOTTIME */
+    int64_t wall_ms; /* since 1970 UTC */
+};
+
+/* ---------------------------------------------------------------- requests */
+
+enum saga_request_type {
+    SAGA_REQUEST_START = 1,
+    SAGA_REQUEST_REPLY,  /* a participant's word, from a transport */
+    SAGA_REQUEST_UNSENT, /* a transport's: no byte of this attempt can arrive any more */
+    SAGA_REQUEST_CANCEL,
+    SAGA_REQUEST_RETRY,
+    SAGA_REQUEST_FIND,   /* where a saga stands in the log */
+    SAGA_REQUEST_LIST,
+    SAGA_REQUEST_STATS,
+};
+
+/* What became of a request; the API's status code is in the comment. */
+enum saga_result {
+    SAGA_RESULT_OK = 1,    /* 200: found; the same start again; nothing to do */
+    SAGA_RESULT_CREATED,   /* 201: started */
+    SAGA_RESULT_ACCEPTED,  /* 202: cancel or retry recorded */
+    SAGA_RESULT_INVALID,   /* 400 */
+    SAGA_RESULT_NO_SAGA,   /* 404: no saga of this id */
+    SAGA_RESULT_NO_DEFINITION, /* 404: no definition of this name */
+    SAGA_RESULT_CONFLICT,  /* 409: key used with another input; verb refused */
+    SAGA_RESULT_TOO_LARGE, /* 413 */
+    SAGA_RESULT_FULL,      /* 507: no room for another saga */
+    SAGA_RESULT_DRAINING,  /* 503: the daemon is stopping */
+};
+
+/* A line of LIST, and what FIND gives. */
+struct saga_listing {
+    struct saga_id id;
+    uint64_t last_lsn;       /* durable */
+    uint64_t definition_lsn;
+    const char *status;      /* public name; static */
+    uint64_t position;       /* in the order of starts, from 1: LIST's cursor */
+};
+
+/* One request. Made by whoever asks, who owns it again when `answered` is
+ * called: on the engine's thread, after whatever it caused is durable. */
+struct saga_request {
+    struct saga_request *next; /* for the inbox and the engine */
+    uint8_t type;              /* enum saga_request_type */
+    void (*answered)(struct saga_request *request);
+    void *context;             /* the asker's */
+
+    /* In. Borrowed until answered. */
+    const char *saga;          /* START: the definition's name. LIST: a filter, or NULL */
+    struct saga_bytes key;     /* START: start key, size 0: none. CANCEL, RETRY: who */
+    struct saga_bytes body;    /* START: input. REPLY: body, size 0: none. CANCEL, RETRY: why */
+    struct saga_id id;         /* CANCEL, RETRY, FIND */
+    struct saga_command_id command; /* REPLY, UNSENT */
+    uint32_t attempt;          /* REPLY (0: not said), UNSENT */
+    uint8_t verdict;           /* REPLY: enum saga_verdict as the outcome header says it; 0: the
+                                  body's reply_state decides */
+    const char *status;        /* LIST: a filter, or NULL */
+    uint64_t cursor;           /* LIST: give those started before this position; 0: the newest */
+    size_t limit;              /* LIST: room in `listings` */
+
+    /* Out. */
+    uint8_t result;            /* enum saga_result */
+    uint8_t answer;            /* REPLY, CANCEL, RETRY: enum saga_answer */
+    char text[256];            /* why, where result is an error */
+    struct saga_listing *listings; /* FIND: room for 1. LIST: the asker's, `limit` of them */
+    size_t listing_count;
+    struct saga_engine_stats *stats; /* STATS: the asker's */
+};
+
+/* ------------------------------------------------------------------ outlet */
+
+/* A command on its way to its participant. Texts and body are borrowed for the
+ * call. */
+struct saga_dispatch {
+    struct saga_command_id id;
+    const struct saga_definition *definition;
+    const char *participant;   /* its name */
+    const char *name;          /* the command's: "parking.block" */
+    uint32_t attempt;
+    uint32_t epoch;
+    int64_t issued_at_ms;      /* this sending */
+    int64_t deadline_ms;       /* of the command; 0: none */
+    const void *body;
+    size_t body_size;
+};
+
+/* Where effects go. Called on the engine's thread, only after a commit. */
+struct saga_outlet {
+    void *context;
+    /* Hands a command over; must not block. False: nobody carries commands to
+     * this participant, and no byte has left (the engine records it as unsent). */
+    bool (*send)(void *context, const struct saga_dispatch *dispatch);
+    /* A saga has another status. NULL: nobody is interested. */
+    void (*changed)(void *context, const struct saga_id *id, const char *status);
+};
+
+/* ------------------------------------------------------------------ engine */
+
+struct saga_engine_config {
+    struct saga_limits limits;
+    uint64_t hash_seed;        /* of the tables in memory; secret against crafted keys */
+    /* Fills `bytes` with random ones, for ids. */
+    void (*random)(void *context, void *bytes, size_t size);
+    void *random_context;
+    uint32_t full_percent;     /* of the log's room: above this no saga is started */
+};
+void saga_engine_config_default(struct saga_engine_config *config);
+
+/* What recovery found. */
+struct saga_recovery_report {
+    uint64_t records;          /* read */
+    uint64_t sagas;            /* started in them */
+    uint64_t open;             /* of those, not ended */
+    uint64_t quarantined;      /* of those, out of service */
+    uint64_t definitions;
+    char first_quarantined[256]; /* which, and why; empty: none */
+};
+
+/* Recovers the state from the log and begins a new epoch. Nothing is sent
+ * before saga_engine_commit() and later turns. `log` stays the caller's.
+ *
+ * Errors: LOG_REFUSED, LOG_WRITE, FULL (more open sagas than the limit),
+ * FAILED (memory). */
+SAGA_CHECKED enum saga_error saga_engine_open(struct saga_engine **engine, struct saga_log *log,
+                                              const struct saga_engine_config *config,
+                                              const struct saga_outlet *outlet,
+                                              struct saga_moment now,
+                                              struct saga_recovery_report *report,
+                                              struct saga_fault *fault);
+void saga_engine_close(struct saga_engine *engine);
+
+/* Makes a definition the one that new sagas of its name are started by; logs it
+ * if the log does not have it (by content hash). Takes the definition over.
+ * Errors: FULL. */
+SAGA_CHECKED enum saga_error saga_engine_define(struct saga_engine *engine,
+                                                struct saga_definition *definition,
+                                                struct saga_moment now,
+                                                struct saga_fault *fault);
+
+/* The definition that was logged at this LSN; NULL: none. */
+const struct saga_definition *saga_engine_definition(const struct saga_engine *engine,
+                                                     uint64_t definition_lsn);
+
+/* Takes one request. It is answered by a later saga_engine_commit(). */
+void saga_engine_take(struct saga_engine *engine, struct saga_request *request,
+                      struct saga_moment now);
+
+/* Does what is due now. Returns the boot_ms at which to call again at the
+ * latest (INT64_MAX: never); not later than now if more is due already. */
+int64_t saga_engine_tick(struct saga_engine *engine, struct saga_moment now);
+
+/* True if the batch should be committed before more is taken. */
+SAGA_CHECKED bool saga_engine_batch_full(const struct saga_engine *engine);
+
+/* True if there are records, answers or commands that wait for a commit. */
+SAGA_CHECKED bool saga_engine_pending(const struct saga_engine *engine);
+
+/* One commit; then the effects, in order. A command that the outlet refuses is
+ * recorded as unsent, so there may be something pending again. Errors:
+ * LOG_WRITE: the process must end (exit status 8); nothing was answered. */
+SAGA_CHECKED enum saga_error saga_engine_commit(struct saga_engine *engine,
+                                                struct saga_moment now, struct saga_fault *fault);
+
+/* No saga is started and no command sent from here on. */
+void saga_engine_drain(struct saga_engine *engine);
+
+/* Every counter there is. */
+struct saga_engine_stats {
+    struct saga_counters core;
+    struct saga_log_usage log;
+    uint64_t started, started_again, start_conflicts, starts_refused;
+    uint64_t replies, replies_malformed, replies_unlisted, replies_unknown_saga, replies_stale;
+    uint64_t commands_sent, commands_refused;
+    uint64_t sagas_known; /* open and ended, in memory */
+    uint64_t batches, batch_records_max;
+    uint32_t epoch;
+    uint64_t last_lsn;
+};
+
+#endif
