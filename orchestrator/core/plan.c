@@ -123,15 +123,12 @@ int64_t saga_backoff_ms(const struct saga_budget *budget, const struct saga_comm
                         uint32_t attempt) {
     int64_t ceiling = budget->initial_ms;
     for (uint32_t i = 2; i < attempt && ceiling < budget->max_ms; i++) {
-        if (ceiling > budget->max_ms / (int64_t)budget->factor_milli * 1000) {
-            ceiling = budget->max_ms;
-        } else {
-            int64_t grown = ceiling * (int64_t)budget->factor_milli / 1000;
-            if (grown == ceiling) {
-                break; /* a factor of 1 (or too small to move this) never grows */
-            }
-            ceiling = grown;
+        /* In range: a checked plan keeps this product below 2^60. */
+        int64_t grown = ceiling * (int64_t)budget->factor_milli / 1000;
+        if (grown == ceiling) {
+            break; /* a factor of 1 (or too small to move this) never grows */
         }
+        ceiling = grown;
     }
     if (ceiling > budget->max_ms) {
         ceiling = budget->max_ms;
