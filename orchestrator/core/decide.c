@@ -233,14 +233,21 @@ static void follow(struct draft *draft) {
     }
 }
 
-static struct saga_record *write_about_driven(struct draft *draft, enum saga_fact fact,
-                                              uint8_t index) {
+/* The end of an attempt at or after its command's deadline is the last one. */
+static uint8_t deadline_reason(const struct draft *draft, uint8_t index) {
+    return draft->event->at_ms >= draft->saga->steps[index].deadline_ms ? SAGA_REASON_DEADLINE : 0;
+}
+
+/* The end of the driven command's open attempt, by other means than a reply. */
+static struct saga_record *write_attempt_end(struct draft *draft, enum saga_fact fact,
+                                             uint8_t index) {
     const struct saga_step *step = &draft->saga->steps[index];
     struct saga_record *record = write(draft, fact, index);
     record->operation = step->operation;
     record->incarnation = step->incarnation;
     record->revision = step->revision;
     record->attempt = step->attempt;
+    record->reason = deadline_reason(draft, index);
     return record;
 }
 
@@ -354,7 +361,7 @@ static enum saga_answer unsent(struct draft *draft) {
         (step->flags & SAGA_STEP_IN_PROGRESS) != 0) { /* it did arrive once */
         return SAGA_ANSWER_STALE;
     }
-    return apply(draft, write_about_driven(draft, SAGA_COMMAND_UNSENT, event->step))
+    return apply(draft, write_attempt_end(draft, SAGA_COMMAND_UNSENT, event->step))
                ? SAGA_ANSWER_TAKEN
                : SAGA_ANSWER_STALE;
 }
@@ -367,8 +374,8 @@ static enum saga_answer timeout(struct draft *draft) {
     /* An attempt that waited for its turn until the deadline was never sent, and says so:
      * otherwise a step that never ran would have to be resolved. */
     enum saga_fact fact = event->unsent ? SAGA_COMMAND_UNSENT : SAGA_ATTEMPT_EXPIRED;
-    return apply(draft, write_about_driven(draft, fact, event->step)) ? SAGA_ANSWER_TAKEN
-                                                                      : SAGA_ANSWER_STALE;
+    return apply(draft, write_attempt_end(draft, fact, event->step)) ? SAGA_ANSWER_TAKEN
+                                                                     : SAGA_ANSWER_STALE;
 }
 
 static enum saga_answer rendered(struct draft *draft) {
@@ -405,7 +412,7 @@ static void close_unsent(struct draft *draft) {
     const struct saga_step *step = &draft->saga->steps[event->step];
     if (step->phase == SAGA_STEP_RUNNING && attempt_counts(draft->saga, event->step) &&
         (step->flags & SAGA_STEP_REACHED) == 0) {
-        require(apply(draft, write_about_driven(draft, SAGA_COMMAND_UNSENT, event->step)));
+        require(apply(draft, write_attempt_end(draft, SAGA_COMMAND_UNSENT, event->step)));
     }
 }
 

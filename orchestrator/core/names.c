@@ -49,6 +49,7 @@ const char *saga_reason_name(uint8_t reason) {
         [SAGA_REASON_NEVER_RAN] = "never_ran",
         [SAGA_REASON_CANCELLED] = "cancelled",
         [SAGA_REASON_SAGA_DEADLINE] = "saga_deadline",
+        [SAGA_REASON_DEADLINE] = "deadline",
         [SAGA_REASON_DEBT] = "debt",
         [SAGA_REASON_IN_DOUBT] = "in_doubt",
         [SAGA_REASON_CONTRACT_BROKEN] = "contract_broken",

@@ -13,14 +13,15 @@ enum {
     HAS_OUTCOME = 1 << 5,
     HAS_VERB = 1 << 6,
     HAS_DEFINITION = 1 << 7,
+    MAY_DEADLINE = 1 << 8, /* a reason, which can only be SAGA_REASON_DEADLINE */
 };
 
-static const uint8_t fields[SAGA_FACT_COUNT + 1] = {
+static const uint16_t fields[SAGA_FACT_COUNT + 1] = {
     [SAGA_STARTED] = HAS_DEFINITION,
     [SAGA_COMMAND_ISSUED] = HAS_STEP | HAS_COMMAND | HAS_ATTEMPT,
-    [SAGA_COMMAND_UNSENT] = HAS_STEP | HAS_COMMAND | HAS_ATTEMPT,
-    [SAGA_REPLY_RECEIVED] = HAS_STEP | HAS_COMMAND | HAS_ATTEMPT | HAS_VERDICT,
-    [SAGA_ATTEMPT_EXPIRED] = HAS_STEP | HAS_COMMAND | HAS_ATTEMPT,
+    [SAGA_COMMAND_UNSENT] = HAS_STEP | HAS_COMMAND | HAS_ATTEMPT | MAY_DEADLINE,
+    [SAGA_REPLY_RECEIVED] = HAS_STEP | HAS_COMMAND | HAS_ATTEMPT | HAS_VERDICT | MAY_DEADLINE,
+    [SAGA_ATTEMPT_EXPIRED] = HAS_STEP | HAS_COMMAND | HAS_ATTEMPT | MAY_DEADLINE,
     [SAGA_CANCEL_REQUESTED] = HAS_REASON,
     [SAGA_COMPENSATION_STARTED] = HAS_STEP | HAS_REASON,
     [SAGA_PIVOT_PASSED] = HAS_STEP,
@@ -30,8 +31,15 @@ static const uint8_t fields[SAGA_FACT_COUNT + 1] = {
     [SAGA_ENDED] = HAS_OUTCOME,
 };
 
+static bool reason_ok(uint16_t has, uint8_t reason) {
+    if ((has & MAY_DEADLINE) != 0) {
+        return reason == 0 || reason == SAGA_REASON_DEADLINE;
+    }
+    return ((has & HAS_REASON) != 0) == (reason != 0);
+}
+
 static bool fields_ok(const struct saga_record *record) {
-    uint8_t has = fields[record->fact];
+    uint16_t has = fields[record->fact];
     bool command = (has & HAS_COMMAND) != 0;
     if (record->at_ms < 0 || record->at_ms > SAGA_CLOCK_MS_MAX) {
         return false;
@@ -41,8 +49,7 @@ static bool fields_ok(const struct saga_record *record) {
            command == (record->incarnation != 0) && command == (record->revision != 0) &&
            ((has & HAS_ATTEMPT) != 0 || record->attempt == 0) &&
            ((has & HAS_VERDICT) != 0) == (record->verdict != 0) &&
-           record->verdict <= SAGA_VERDICT_COUNT &&
-           ((has & HAS_REASON) != 0) == (record->reason != 0) &&
+           record->verdict <= SAGA_VERDICT_COUNT && reason_ok(has, record->reason) &&
            ((has & HAS_OUTCOME) != 0) == (record->outcome != 0) &&
            ((has & HAS_VERB) != 0) == (record->verb != 0) &&
            ((has & HAS_DEFINITION) != 0) == (record->definition_lsn != 0) && record->reserved == 0;
@@ -68,6 +75,7 @@ enum saga_apply_error saga_begin(struct saga *saga, const struct saga_plan *plan
     saga->id = started->saga;
     saga->definition_lsn = started->definition_lsn;
     saga->last_lsn = started->lsn;
+    saga->epoch = started->epoch;
     saga->started_ms = started->at_ms;
     saga->deadline_ms = plan->deadline_ms == 0 ? INT64_MAX : started->at_ms + plan->deadline_ms;
     saga->step_count = plan->step_count;
@@ -135,7 +143,7 @@ static struct saga_command_id command_of(const struct saga *saga, const struct s
 
 static bool budget_used_up(const struct fold *fold, const struct saga_budget *budget) {
     const struct saga_step *step = fold->step;
-    if (fold->record->at_ms >= step->deadline_ms) {
+    if (fold->record->reason == SAGA_REASON_DEADLINE) {
         return true;
     }
     /* After the pivot a fenced participant is asked until it is done; one without a fence may
@@ -525,6 +533,7 @@ static enum saga_apply_error fold_ended(struct fold *fold) {
 static void fold_epoch(struct fold *fold) {
     struct saga *saga = fold->saga;
     int64_t at_ms = fold->record->at_ms;
+    saga->epoch = fold->record->epoch;
     for (uint8_t i = 0; i < saga->step_count; i++) {
         struct saga_step *step = &saga->steps[i];
         if ((step->flags & SAGA_STEP_OPEN) == 0) {
@@ -582,6 +591,9 @@ enum saga_apply_error saga_apply(struct saga *saga, const struct saga_plan *plan
                                  const struct saga_record *record) {
     struct fold fold = {.saga = saga, .plan = plan, .record = record};
     if (record->fact < 1 || record->fact > SAGA_FACT_COUNT || !fields_ok(record)) {
+        return SAGA_APPLY_MISPLACED;
+    }
+    if (record->epoch < saga->epoch) { /* a daemon that was replaced wrote on */
         return SAGA_APPLY_MISPLACED;
     }
     if (record->fact == SAGA_EPOCH_STARTED) {

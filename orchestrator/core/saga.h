@@ -95,6 +95,8 @@ enum saga_reason {
     SAGA_REASON_NEVER_RAN = 4,     /* no attempt of a step could be sent before its deadline */
     SAGA_REASON_CANCELLED = 5,     /* an operator's wish */
     SAGA_REASON_SAGA_DEADLINE = 6, /* the saga's own deadline */
+    /* an attempt's end (COMMAND_UNSENT, ATTEMPT_EXPIRED, REPLY_RECEIVED); none: budget decides */
+    SAGA_REASON_DEADLINE = 8, /* the command's deadline is over: no further attempt */
     /* parked */
     SAGA_REASON_DEBT = 16,            /* a compensation failed; somebody must settle it */
     SAGA_REASON_IN_DOUBT = 17,        /* a step's outcome is unknown and cannot be resolved here */
@@ -282,7 +284,8 @@ struct saga {
     uint8_t pivot_passed;  /* 0 or 1 */
     uint8_t started_count; /* steps that have started */
     uint8_t parked_step;   /* the step it is parked about, or SAGA_STEP_NONE */
-    uint8_t reserved[7];
+    uint8_t reserved[3];
+    uint32_t epoch; /* the latest that was folded in */
     struct saga_step steps[];
 };
 
@@ -303,7 +306,11 @@ SAGA_CHECKED enum saga_apply_error saga_begin(struct saga *saga, const struct sa
 
 /* Folds one record in. On an error the saga is unchanged. Never asserts on
  * what it reads. An EPOCH_STARTED record is folded into every open saga and
- * does not become its last_lsn. */
+ * does not become its last_lsn.
+ *
+ * Times in the state serve the timers alone; no transition depends on them. So
+ * a saga can be folded from its own chain of records, with an EPOCH_STARTED of any time
+ * wherever the records' epoch rises, and differs from the live one in times only. */
 SAGA_CHECKED enum saga_apply_error saga_apply(struct saga *saga, const struct saga_plan *plan,
                                               const struct saga_record *record);
 
