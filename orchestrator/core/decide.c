@@ -303,8 +303,9 @@ static enum saga_answer passing_reply(struct draft *draft, uint8_t verdict) {
     if (verdict == SAGA_ACCEPTED && (step->flags & SAGA_STEP_IN_PROGRESS) != 0) {
         return SAGA_ANSWER_ALREADY;
     }
-    return apply(draft, write_reply(draft, SAGA_REPLY_RECEIVED, verdict)) ? SAGA_ANSWER_TAKEN
-                                                                          : SAGA_ANSWER_STALE;
+    struct saga_record *record = write_reply(draft, SAGA_REPLY_RECEIVED, verdict);
+    record->reason = verdict == SAGA_ACCEPTED ? 0 : deadline_reason(draft, event->step);
+    return apply(draft, record) ? SAGA_ANSWER_TAKEN : SAGA_ANSWER_STALE;
 }
 
 /* True if a command of this identity was ever issued. */
