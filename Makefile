@@ -5,6 +5,7 @@
 
 PACKAGES ?= scripts/install-packages
 PREFIX   ?= /usr/local
+ROUNDS   ?= 10
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test check format tsan coverage bench soak install clean
@@ -50,9 +51,9 @@ coverage: ## lines and branches that the tests reach
 bench: build ## measures what docs/performance.md records
 	@bench/run
 
-soak: build ## the long tests: ten times the seeds and kills of make test
+soak: build ## simulation and kill tests over and over: make soak ROUNDS=10
 	@$(PACKAGES) test
-	@scripts/soak
+	@ctest --preset release --label-regex '^(sim|kill)$$' --repeat until-fail:$(ROUNDS)
 
 install: build ## into PREFIX (/usr/local), below DESTDIR
 	@DESTDIR=$(DESTDIR) cmake --install build --prefix $(PREFIX)
