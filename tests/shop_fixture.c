@@ -1,0 +1,77 @@
+#include "shop_fixture.h"
+
+#include "participant_fixture.h"
+#include "shop_service.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct saga_participant *shop;
+
+static void open_shop(void) {
+    shop = fixture_open(&shop_service, fixture_file(), NULL);
+}
+
+static void close_shop(void) {
+    saga_participant_close(shop);
+    fixture_file_remove();
+}
+
+const char *shop_path(void) {
+    static char path[256];
+    (void)snprintf(path, sizeof path, "%s",
+                   sqlite3_db_filename(saga_participant_database(shop), "main"));
+    return path;
+}
+
+void shop_reopen(const struct saga_participant_options *options) {
+    const char *path = shop_path();
+    saga_participant_close(shop);
+    shop = fixture_open(&shop_service, path, options);
+}
+
+struct saga_wire_reply shop_deliver(const char *name, const char *operation) {
+    return fixture_deliver(shop, fixture_command(name, operation, "step"));
+}
+
+long long shop_takings(void) {
+    return fixture_integer(shop, "SELECT coalesce(sum(amount), 0) FROM takings");
+}
+
+long long shop_runs(void) {
+    return fixture_integer(shop, "SELECT count(*) FROM takings");
+}
+
+const char *shop_row_state(void) {
+    return fixture_text(shop, "SELECT state FROM saga_fence WHERE step = 'step'");
+}
+
+void expect_refusal(const struct saga_wire_reply *reply, const char *why) {
+    ck_assert(reply->silent);
+    ck_assert_ptr_null(reply->body);
+    ck_assert_ptr_nonnull(reply->refusal);
+    ck_assert_msg(strstr(reply->refusal, why) != NULL, "%s", reply->refusal);
+}
+
+void add_switch(struct saga_participant_options *options, enum saga_participant_switch which,
+                const char *argument) {
+    struct saga_fault fault = {0};
+    ck_assert_msg(saga_participant_switches_add(&options->switches, which, argument, &fault) ==
+                      SAGA_OK,
+                  "%s", fault.text);
+}
+
+int shop_run(const char *name, void (*add)(TCase *tests)) {
+    Suite *suite = suite_create(name);
+    TCase *tests = tcase_create(name);
+    tcase_add_checked_fixture(tests, open_shop, close_shop);
+    tcase_set_timeout(tests, 60);
+    add(tests);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,127 @@
+/* --limit, --fail, --delay, --crash: what is taken, and what is said of the rest. */
+#include "participant.h"
+#include "shop_service.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    enum saga_participant_switch which;
+    const char *argument;
+} wrong[] = {
+    {SAGA_PARTICIPANT_SWITCH_LIMIT, ""},
+    {SAGA_PARTICIPANT_SWITCH_LIMIT, "-1"},
+    {SAGA_PARTICIPANT_SWITCH_LIMIT, "100.00"},
+    {SAGA_PARTICIPANT_SWITCH_LIMIT, "99999999999999999999"},
+    {SAGA_PARTICIPANT_SWITCH_FAIL, ""},
+    {SAGA_PARTICIPANT_SWITCH_FAIL, "=0.5"},
+    {SAGA_PARTICIPANT_SWITCH_FAIL, "a b"},
+    {SAGA_PARTICIPANT_SWITCH_FAIL, "parking.block="},
+    {SAGA_PARTICIPANT_SWITCH_FAIL, "parking.block=0"},
+    {SAGA_PARTICIPANT_SWITCH_FAIL, "parking.block=1.01"},
+    {SAGA_PARTICIPANT_SWITCH_FAIL, "parking.block=nan"},
+    {SAGA_PARTICIPANT_SWITCH_FAIL, "parking.block=often"},
+    {SAGA_PARTICIPANT_SWITCH_DELAY, "parking.block"},
+    {SAGA_PARTICIPANT_SWITCH_DELAY, "parking.block=-5"},
+    {SAGA_PARTICIPANT_SWITCH_DELAY, "parking.block=2s"},
+    {SAGA_PARTICIPANT_SWITCH_DELAY, "parking.block=600001"},
+    {SAGA_PARTICIPANT_SWITCH_CRASH, "parking.block"},
+    {SAGA_PARTICIPANT_SWITCH_CRASH, "parking.block=later"},
+    {SAGA_PARTICIPANT_SWITCH_CRASH, "=after-commit"},
+};
+
+START_TEST(a_wrong_argument_is_named) {
+    struct saga_participant_switches switches = {0};
+    struct saga_fault fault = {0};
+    ck_assert_int_eq(
+        saga_participant_switches_add(&switches, wrong[_i].which, wrong[_i].argument, &fault),
+        SAGA_ERROR_USAGE);
+    char quoted[64];
+    (void)snprintf(quoted, sizeof quoted, "'%s': expected ", wrong[_i].argument);
+    ck_assert_msg(strstr(fault.text, quoted) != NULL, "%s", fault.text);
+    ck_assert(!switches.limited);
+    ck_assert_uint_eq(switches.fail_count + switches.delay_count + switches.crash_count, 0);
+}
+END_TEST
+
+static void add(struct saga_participant_switches *switches, enum saga_participant_switch which,
+                const char *argument) {
+    struct saga_fault fault = {0};
+    ck_assert_msg(saga_participant_switches_add(switches, which, argument, &fault) == SAGA_OK, "%s",
+                  fault.text);
+}
+
+START_TEST(right_arguments_are_taken) {
+    struct saga_participant_switches switches = {0};
+    add(&switches, SAGA_PARTICIPANT_SWITCH_LIMIT, "0");
+    ck_assert(switches.limited);
+    ck_assert_int_eq(switches.limit, 0);
+    add(&switches, SAGA_PARTICIPANT_SWITCH_FAIL, "parking.reserve");
+    add(&switches, SAGA_PARTICIPANT_SWITCH_FAIL, "parking.block=0.5");
+    ck_assert_uint_eq(switches.fail_count, 2);
+    ck_assert_str_eq(switches.fails[0].command, "parking.reserve");
+    ck_assert_double_eq(switches.fails[0].probability, 1);
+    ck_assert_double_eq(switches.fails[1].probability, 0.5);
+    add(&switches, SAGA_PARTICIPANT_SWITCH_DELAY, "parking.block=0");
+    add(&switches, SAGA_PARTICIPANT_SWITCH_DELAY, "parking.block=600000");
+    ck_assert_int_eq(switches.delays[1].delay_ms, 600000);
+    add(&switches, SAGA_PARTICIPANT_SWITCH_CRASH, "parking.block=before-commit");
+    add(&switches, SAGA_PARTICIPANT_SWITCH_CRASH, "parking.block=after-commit");
+    ck_assert_int_eq(switches.crashes[0].moment, SAGA_PARTICIPANT_CRASH_BEFORE_COMMIT);
+    ck_assert_int_eq(switches.crashes[1].moment, SAGA_PARTICIPANT_CRASH_AFTER_COMMIT);
+}
+END_TEST
+
+START_TEST(too_many_are_refused) {
+    static const char *const arguments[] = {
+        [SAGA_PARTICIPANT_SWITCH_FAIL] = "a",
+        [SAGA_PARTICIPANT_SWITCH_DELAY] = "a=1",
+        [SAGA_PARTICIPANT_SWITCH_CRASH] = "a=after-commit",
+    };
+    for (int which = SAGA_PARTICIPANT_SWITCH_FAIL; which <= SAGA_PARTICIPANT_SWITCH_CRASH;
+         which++) {
+        struct saga_participant_switches switches = {0};
+        for (int i = 0; i < SAGA_PARTICIPANT_SWITCHES_MAX; i++) {
+            add(&switches, (enum saga_participant_switch)which, arguments[which]);
+        }
+        struct saga_fault fault = {0};
+        ck_assert_int_eq(saga_participant_switches_add(&switches,
+                                                       (enum saga_participant_switch)which,
+                                                       arguments[which], &fault),
+                         SAGA_ERROR_USAGE);
+        ck_assert_msg(strstr(fault.text, "more than 32 times") != NULL, "%s", fault.text);
+    }
+}
+END_TEST
+
+START_TEST(a_command_that_no_service_has_is_named) {
+    const struct saga_service *services[] = {&shop_service};
+    struct saga_participant_switches switches = {0};
+    struct saga_fault fault = {0};
+    add(&switches, SAGA_PARTICIPANT_SWITCH_FAIL, "shop.take");
+    add(&switches, SAGA_PARTICIPANT_SWITCH_DELAY, "till.take=1");
+    add(&switches, SAGA_PARTICIPANT_SWITCH_CRASH, "shop.fence=after-commit");
+    ck_assert_int_eq(saga_participant_switches_check(&switches, services, 1, &fault), SAGA_OK);
+    add(&switches, SAGA_PARTICIPANT_SWITCH_CRASH, "shop.tale=after-commit");
+    ck_assert_int_eq(saga_participant_switches_check(&switches, services, 1, &fault),
+                     SAGA_ERROR_USAGE);
+    ck_assert_str_eq(fault.text, "--crash 'shop.tale': no service here has such a command");
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("switches");
+    TCase *tests = tcase_create("switches");
+    tcase_add_loop_test(tests, a_wrong_argument_is_named, 0, sizeof wrong / sizeof wrong[0]);
+    tcase_add_test(tests, right_arguments_are_taken);
+    tcase_add_test(tests, too_many_are_refused);
+    tcase_add_test(tests, a_command_that_no_service_has_is_named);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
