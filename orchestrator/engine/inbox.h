@@ -12,10 +12,14 @@
 
 struct saga_inbox;
 
+/* Errors: FAILED (memory, or no file descriptor left). */
 SAGA_CHECKED enum saga_error saga_inbox_open(struct saga_inbox **inbox, struct saga_fault *fault);
+/* Nobody may put any more. What was not taken stays its asker's, unanswered. */
 void saga_inbox_close(struct saga_inbox *inbox);
 
-/* Puts one request, or a list of them linked by `next`. */
+/* Puts one request, or a list of them linked by `next` (the last one's is
+ * NULL). They are the engine's until they are answered. Never blocks for long:
+ * nobody holds the mutex but for a few instructions. */
 void saga_inbox_put(struct saga_inbox *inbox, struct saga_request *requests);
 
 /* Everything that is there, in the order of putting, linked by `next`; NULL:
