@@ -20,15 +20,6 @@ static const struct saga_budget builtin_budget = {
 
 /* ------------------------------------------------------------------ budgets */
 
-static void attempts_read(struct saga_report *report, const struct saga_yaml_node *key,
-                          uint32_t *attempts) {
-    if (saga_value_is(key, "unlimited")) {
-        *attempts = 0;
-    } else {
-        (void)saga_value_integer(report, key, 1, SAGA_ATTEMPTS_MAX, attempts);
-    }
-}
-
 /* What `retry` says replaces what `budget` holds. */
 static void retry_read(struct saga_report *report, const struct saga_yaml_node *key,
                        struct saga_budget *budget) {
@@ -41,7 +32,8 @@ static void retry_read(struct saga_report *report, const struct saga_yaml_node *
     }
     bool sound = true;
     if (found[ATTEMPTS] != NULL) {
-        attempts_read(report, found[ATTEMPTS], &budget->attempts_max);
+        (void)saga_value_integer(report, found[ATTEMPTS], 1, SAGA_ATTEMPTS_MAX, "unlimited",
+                                 &budget->attempts_max);
     }
     if (found[INITIAL] != NULL) {
         sound &= saga_value_duration(report, found[INITIAL], false, SAGA_BACKOFF_MIN_MS,
@@ -366,7 +358,10 @@ static void participant_read(struct saga_report *report, const struct saga_yaml_
     participant->key = key;
     if (saga_value_name(report, key, "participant name", SAGA_NAME_WORD,
                         &participant->declared.name) &&
-        saga_value_keys(report, key->value, "a participant", names, COUNT, found)) {
+        saga_value_keys(
+            report, key->value,
+            saga_arena_format(report->arena, "participant '%s'", participant->declared.name), names,
+            COUNT, found)) {
         if (found[FENCED] != NULL) {
             (void)saga_value_flag(report, found[FENCED], &participant->declared.fenced);
         }
@@ -415,7 +410,7 @@ void saga_draft_read(struct saga_report *report, const struct saga_yaml_node *ro
                               &draft->name);
     }
     if (found[VERSION] != NULL) {
-        (void)saga_value_integer(report, found[VERSION], 1, UINT32_MAX, &draft->version);
+        (void)saga_value_integer(report, found[VERSION], 1, UINT32_MAX, NULL, &draft->version);
     }
     if (found[EXCHANGE] != NULL) {
         (void)saga_value_name(report, found[EXCHANGE]->value, "exchange name", SAGA_NAME_EVENT,

@@ -197,12 +197,17 @@ static bool decimal(const struct saga_yaml_node *value, unsigned places, uint64_
 }
 
 bool saga_value_integer(struct saga_report *report, const struct saga_yaml_node *key, uint32_t min,
-                        uint32_t max, uint32_t *out) {
+                        uint32_t max, const char *word, uint32_t *out) {
     const char *hint =
-        saga_arena_format(report->arena, "a whole number from %u to %u, without quotes", min, max);
+        saga_arena_format(report->arena, "a whole number from %u to %u, without quotes%s%s", min,
+                          max, word != NULL ? "; or " : "", word != NULL ? word : "");
     const struct saga_yaml_node *value = scalar(report, key, hint);
     if (value == NULL) {
         return false;
+    }
+    if (word != NULL && saga_value_is(key, word)) {
+        *out = 0;
+        return true;
     }
     uint64_t number = 0;
     bool read = decimal(value, 0, &number);

@@ -40,8 +40,9 @@ bool saga_value_line(struct saga_report *report, const struct saga_yaml_node *ke
 
 bool saga_value_flag(struct saga_report *report, const struct saga_yaml_node *key, bool *out);
 
+/* A whole number from `min` to `max`; `word` (NULL: none) stands for 0. */
 bool saga_value_integer(struct saga_report *report, const struct saga_yaml_node *key, uint32_t min,
-                        uint32_t max, uint32_t *out);
+                        uint32_t max, const char *word, uint32_t *out);
 
 /* A decimal number in thousandths. */
 bool saga_value_milli(struct saga_report *report, const struct saga_yaml_node *key,
@@ -55,7 +56,7 @@ bool saga_value_duration(struct saga_report *report, const struct saga_yaml_node
 bool saga_value_choice(struct saga_report *report, const struct saga_yaml_node *key,
                        const char *const *names, size_t count, size_t *out);
 
-/* The key's value is exactly this unquoted word. */
+/* The key's value is exactly this word. */
 bool saga_value_is(const struct saga_yaml_node *key, const char *word);
 
 #endif

@@ -65,11 +65,24 @@ static struct saga_yaml_node *node_make(struct builder *builder, enum saga_yaml_
     return node;
 }
 
+/* A key that is not there stands nowhere: its ':' is the next thing in the file. */
+static struct saga_span key_place(const struct builder *builder, const struct saga_yaml_node *key) {
+    const struct saga_report *report = builder->report;
+    if (!key->absent) {
+        return saga_yaml_place(key);
+    }
+    uint32_t at = key->span.start;
+    while (at < report->size && strchr(" \t\r\n", report->text[at]) != NULL) {
+        at++;
+    }
+    return (struct saga_span){at, at + 1};
+}
+
 static void key_check(struct builder *builder, const struct level *level,
                       const struct saga_yaml_node *key) {
     struct saga_report *report = builder->report;
     if (key->kind != SAGA_YAML_SCALAR || key->absent) {
-        saga_report_add(report, saga_yaml_place(key), "write 'KEY: VALUE', the key one word",
+        saga_report_add(report, key_place(builder, key), "write 'KEY: VALUE', the key one word",
                         key->kind == SAGA_YAML_SCALAR ? "no key before the ':'"
                                                       : "a list or a mapping is no key");
         builder->broken = true;
@@ -279,7 +292,7 @@ static const struct {
 } syntax_hints[] = {
     {"tab ", "indent with spaces"},
     {"invalid nested block mapping", "put quotes around a value that has ': ' in it"},
-    {"without closing quote", "the quote that starts here has no end"},
+    {"without closing quote", "a quote that opens needs one that closes"},
     {"missing comma in flow", "separate the entries by ',' and end with the closing bracket"},
     {"wrongly indented", "indent what belongs together alike"},
 };
