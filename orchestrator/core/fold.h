@@ -54,7 +54,8 @@ bool saga_step_contradicts(const struct saga_step *step);
 /* True if every step that this one waits for is done. */
 bool saga_step_ready(const struct saga *saga, const struct saga_plan *plan, uint8_t index);
 
-/* True if every started step that waited for this one is settled. */
+/* True if every started step that waited for this one, be it by way of others,
+ * is settled. */
 bool saga_step_dependents_settled(const struct saga *saga, const struct saga_plan *plan,
                                   uint8_t index);
 

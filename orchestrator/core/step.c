@@ -132,11 +132,16 @@ bool saga_step_ready(const struct saga *saga, const struct saga_plan *plan, uint
 
 bool saga_step_dependents_settled(const struct saga *saga, const struct saga_plan *plan,
                                   uint8_t index) {
+    /* Also those of its dependents: one without effect is settled before what is built on it. */
+    uint64_t built_on = UINT64_C(1) << index;
     for (uint8_t i = (uint8_t)(index + 1); i < plan->step_count; i++) {
-        if ((plan->steps[i].after & (UINT64_C(1) << index)) != 0 &&
-            !saga_step_settled(&plan->steps[i], &saga->steps[i])) {
+        if ((plan->steps[i].after & built_on) == 0) {
+            continue;
+        }
+        if (!saga_step_settled(&plan->steps[i], &saga->steps[i])) {
             return false;
         }
+        built_on |= UINT64_C(1) << i;
     }
     return true;
 }
