@@ -321,7 +321,8 @@ static void verdict_unparks(struct fold *fold) {
     struct saga *saga = fold->saga;
     if (saga->parked == SAGA_REASON_DEBT) {
         /* If another debt is left, it parks again, about that one. */
-        if (saga->steps[saga->parked_step].phase != SAGA_STEP_DEBT) {
+        if (saga->steps[saga->parked_step].phase != SAGA_STEP_DEBT ||
+            saga_step_contradicts(fold->step)) {
             unpark(saga);
         }
     } else if (saga->parked != SAGA_REASON_CONTRACT_BROKEN &&
@@ -413,6 +414,10 @@ static enum saga_apply_error fold_late(struct fold *fold) {
     }
     if (fold->record->incarnation == fold->step->incarnation) {
         fold->step->flags |= saga_verdict_flag(fold->record->operation, fold->record->verdict);
+    }
+    /* Another step's debt does not hold up a forced compensation. */
+    if (fold->saga->parked == SAGA_REASON_DEBT && saga_step_contradicts(fold->step)) {
+        unpark(fold->saga);
     }
     return SAGA_APPLIED;
 }
