@@ -45,32 +45,32 @@ enum saga_request_type {
     SAGA_REQUEST_UNSENT, /* a transport's: no byte of this attempt can arrive any more */
     SAGA_REQUEST_CANCEL,
     SAGA_REQUEST_RETRY,
-    SAGA_REQUEST_FIND,   /* where a saga stands in the log */
+    SAGA_REQUEST_FIND, /* where a saga stands in the log */
     SAGA_REQUEST_LIST,
     SAGA_REQUEST_STATS,
 };
 
 /* What became of a request; the API's status code is in the comment. */
 enum saga_result {
-    SAGA_RESULT_OK = 1,    /* 200: found; the same start again; nothing to do */
-    SAGA_RESULT_CREATED,   /* 201: started */
-    SAGA_RESULT_ACCEPTED,  /* 202: cancel or retry recorded */
-    SAGA_RESULT_INVALID,   /* 400 */
-    SAGA_RESULT_NO_SAGA,   /* 404: no saga of this id */
+    SAGA_RESULT_OK = 1,        /* 200: found; the same start again; nothing to do */
+    SAGA_RESULT_CREATED,       /* 201: started */
+    SAGA_RESULT_ACCEPTED,      /* 202: cancel or retry recorded */
+    SAGA_RESULT_INVALID,       /* 400 */
+    SAGA_RESULT_NO_SAGA,       /* 404: no saga of this id */
     SAGA_RESULT_NO_DEFINITION, /* 404: no definition of this name */
-    SAGA_RESULT_CONFLICT,  /* 409: key used with another input; verb refused */
-    SAGA_RESULT_TOO_LARGE, /* 413 */
-    SAGA_RESULT_FULL,      /* 507: no room for another saga */
-    SAGA_RESULT_DRAINING,  /* 503: the daemon is stopping */
+    SAGA_RESULT_CONFLICT,      /* 409: key used with another input; verb refused */
+    SAGA_RESULT_TOO_LARGE,     /* 413 */
+    SAGA_RESULT_FULL,          /* 507: no room for another saga */
+    SAGA_RESULT_DRAINING,      /* 503: the daemon is stopping */
 };
 
 /* A line of LIST, and what FIND gives. */
 struct saga_listing {
     struct saga_id id;
-    uint64_t last_lsn;       /* durable */
+    uint64_t last_lsn; /* durable */
     uint64_t definition_lsn;
-    const char *status;      /* public name; static */
-    uint64_t position;       /* in the order of starts, from 1: LIST's cursor */
+    const char *status; /* public name; static */
+    uint64_t position;  /* in the order of starts, from 1: LIST's cursor */
 };
 
 /* One request. Made by whoever asks, who owns it again when `answered` is
@@ -79,25 +79,25 @@ struct saga_request {
     struct saga_request *next; /* for the inbox and the engine */
     uint8_t type;              /* enum saga_request_type */
     void (*answered)(struct saga_request *request);
-    void *context;             /* the asker's */
+    void *context; /* the asker's */
 
     /* In. Borrowed until answered. */
-    const char *saga;          /* START: the definition's name. LIST: a filter, or NULL */
-    struct saga_bytes key;     /* START: start key, size 0: none. CANCEL, RETRY: who */
-    struct saga_bytes body;    /* START: input. REPLY: body, size 0: none. CANCEL, RETRY: why */
-    struct saga_id id;         /* CANCEL, RETRY, FIND */
+    const char *saga;       /* START: the definition's name. LIST: a filter, or NULL */
+    struct saga_bytes key;  /* START: start key, size 0: none. CANCEL, RETRY: who */
+    struct saga_bytes body; /* START: input. REPLY: body, size 0: none. CANCEL, RETRY: why */
+    struct saga_id id;      /* CANCEL, RETRY, FIND */
     struct saga_command_id command; /* REPLY, UNSENT */
-    uint32_t attempt;          /* REPLY (0: not said), UNSENT */
-    uint8_t verdict;           /* REPLY: enum saga_verdict as the outcome header says it; 0: the
-                                  body's reply_state decides */
-    const char *status;        /* LIST: a filter, or NULL */
-    uint64_t cursor;           /* LIST: give those started before this position; 0: the newest */
-    size_t limit;              /* LIST: room in `listings` */
+    uint32_t attempt;               /* REPLY (0: not said), UNSENT */
+    uint8_t verdict;    /* REPLY: enum saga_verdict as the outcome header says it; 0: the
+                           body's reply_state decides */
+    const char *status; /* LIST: a filter, or NULL */
+    uint64_t cursor;    /* LIST: give those started before this position; 0: the newest */
+    size_t limit;       /* LIST: room in `listings` */
 
     /* Out. */
-    uint8_t result;            /* enum saga_result */
-    uint8_t answer;            /* REPLY, CANCEL, RETRY: enum saga_answer */
-    char text[256];            /* why, where result is an error */
+    uint8_t result;                /* enum saga_result */
+    uint8_t answer;                /* REPLY, CANCEL, RETRY: enum saga_answer */
+    char text[256];                /* why, where result is an error */
     struct saga_listing *listings; /* FIND: room for 1. LIST: the asker's, `limit` of them */
     size_t listing_count;
     struct saga_engine_stats *stats; /* STATS: the asker's */
@@ -110,12 +110,12 @@ struct saga_request {
 struct saga_dispatch {
     struct saga_command_id id;
     const struct saga_definition *definition;
-    const char *participant;   /* its name */
-    const char *name;          /* the command's: "parking.block" */
+    const char *participant; /* its name */
+    const char *name;        /* the command's: "parking.block" */
     uint32_t attempt;
     uint32_t epoch;
-    int64_t issued_at_ms;      /* this sending */
-    int64_t deadline_ms;       /* of the command; 0: none */
+    int64_t issued_at_ms; /* this sending */
+    int64_t deadline_ms;  /* of the command; 0: none */
     const void *body;
     size_t body_size;
 };
@@ -134,20 +134,21 @@ struct saga_outlet {
 
 struct saga_engine_config {
     struct saga_limits limits;
-    uint64_t hash_seed;        /* of the tables in memory; secret against crafted keys */
+    uint64_t hash_seed; /* of the tables in memory; secret against crafted keys */
     /* Fills `bytes` with random ones, for ids. */
     void (*random)(void *context, void *bytes, size_t size);
     void *random_context;
-    uint32_t full_percent;     /* of the log's room: above this no saga is started */
+    uint32_t full_percent;  /* of the log's room: from this on no saga is started */
+    const char *guard_path; /* of recovery (guard.h); NULL: none */
 };
 void saga_engine_config_default(struct saga_engine_config *config);
 
 /* What recovery found. */
 struct saga_recovery_report {
-    uint64_t records;          /* read */
-    uint64_t sagas;            /* started in them */
-    uint64_t open;             /* of those, not ended */
-    uint64_t quarantined;      /* of those, out of service */
+    uint64_t records;     /* read */
+    uint64_t sagas;       /* started in them */
+    uint64_t open;        /* of those, not ended */
+    uint64_t quarantined; /* of those, out of service */
     uint64_t definitions;
     char first_quarantined[256]; /* which, and why; empty: none */
 };
@@ -170,8 +171,7 @@ void saga_engine_close(struct saga_engine *engine);
  * Errors: FULL. */
 SAGA_CHECKED enum saga_error saga_engine_define(struct saga_engine *engine,
                                                 struct saga_definition *definition,
-                                                struct saga_moment now,
-                                                struct saga_fault *fault);
+                                                struct saga_moment now, struct saga_fault *fault);
 
 /* The definition that was logged at this LSN; NULL: none. */
 const struct saga_definition *saga_engine_definition(const struct saga_engine *engine,
@@ -194,8 +194,12 @@ SAGA_CHECKED bool saga_engine_pending(const struct saga_engine *engine);
 /* One commit; then the effects, in order. A command that the outlet refuses is
  * recorded as unsent, so there may be something pending again. Errors:
  * LOG_WRITE: the process must end (exit status 8); nothing was answered. */
-SAGA_CHECKED enum saga_error saga_engine_commit(struct saga_engine *engine,
-                                                struct saga_moment now, struct saga_fault *fault);
+SAGA_CHECKED enum saga_error saga_engine_commit(struct saga_engine *engine, struct saga_moment now,
+                                                struct saga_fault *fault);
+
+/* Looks for sagas that nothing would wake, and arms them: every half minute.
+ * The counter orphans_rearmed says how many there were; it must stay 0. */
+void saga_engine_sweep(struct saga_engine *engine, struct saga_moment now);
 
 /* No saga is started and no command sent from here on. */
 void saga_engine_drain(struct saga_engine *engine);
