@@ -1,7 +1,7 @@
+#include "bigendian.h"
 #include "record.h"
 
 #include <assert.h>
-#include <endian.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -15,28 +15,6 @@ enum {
     AT_RECORDS = SAGA_BLOCK_HEADER_BYTES,
 };
 static const uint8_t magic[4] = {'S', 'G', 'B', 'K'};
-
-static void put16(uint8_t *bytes, uint16_t value) {
-    value = htobe16(value);
-    memcpy(bytes, &value, sizeof value);
-}
-
-static void put64(uint8_t *bytes, uint64_t value) {
-    value = htobe64(value);
-    memcpy(bytes, &value, sizeof value);
-}
-
-static uint16_t get16(const uint8_t *bytes) {
-    uint16_t value;
-    memcpy(&value, bytes, sizeof value);
-    return be16toh(value);
-}
-
-static uint64_t get64(const uint8_t *bytes) {
-    uint64_t value;
-    memcpy(&value, bytes, sizeof value);
-    return be64toh(value);
-}
 
 static uint64_t checksum_of(const uint8_t *bytes, size_t size, uint64_t first_lsn) {
     return XXH3_64bits_withSeed(bytes + AT_MAGIC, size - AT_MAGIC, first_lsn);
@@ -79,14 +57,14 @@ size_t saga_block_commit(struct saga_block_writer *writer) {
     uint8_t *bytes = writer->bytes;
     uint8_t *offset = bytes + writer->used;
     for (uint32_t i = 0; i < writer->record_count; i++, offset += SAGA_BLOCK_OFFSET_BYTES) {
-        put16(offset, writer->offsets[i]);
+        saga_put16(offset, writer->offsets[i]);
     }
     size_t size = (size_t)(offset - bytes);
     memcpy(bytes + AT_MAGIC, magic, sizeof magic);
-    put16(bytes + AT_FORMAT, SAGA_RECORD_FORMAT);
-    put16(bytes + AT_RECORD_COUNT, (uint16_t)writer->record_count);
-    put64(bytes + AT_FIRST_LSN, writer->first_lsn);
-    put64(bytes + AT_CHECKSUM, checksum_of(bytes, size, writer->first_lsn));
+    saga_put16(bytes + AT_FORMAT, SAGA_RECORD_FORMAT);
+    saga_put16(bytes + AT_RECORD_COUNT, (uint16_t)writer->record_count);
+    saga_put64(bytes + AT_FIRST_LSN, writer->first_lsn);
+    saga_put64(bytes + AT_CHECKSUM, checksum_of(bytes, size, writer->first_lsn));
     return size;
 }
 
@@ -111,8 +89,9 @@ static const uint8_t *block_offsets(const struct saga_block *block) {
 /* Where record `index` begins; the end of the records for one past the last. */
 static size_t block_begin(const struct saga_block *block, uint32_t index) {
     const uint8_t *offsets = block_offsets(block);
-    return index < block->record_count ? get16(offsets + (size_t)SAGA_BLOCK_OFFSET_BYTES * index)
-                                       : (size_t)(offsets - block->bytes);
+    return index < block->record_count
+               ? saga_get16(offsets + (size_t)SAGA_BLOCK_OFFSET_BYTES * index)
+               : (size_t)(offsets - block->bytes);
 }
 
 /* Ascending offsets from the header's end to the table: each record has bytes,
@@ -138,17 +117,17 @@ enum saga_record_error saga_block_open(struct saga_block *block, uint64_t first_
     if (size < AT_RECORDS) {
         return SAGA_RECORD_TRUNCATED;
     }
-    if (get64(at + AT_CHECKSUM) != checksum_of(at, size, first_lsn)) {
+    if (saga_get64(at + AT_CHECKSUM) != checksum_of(at, size, first_lsn)) {
         return SAGA_RECORD_CHECKSUM;
     }
     if (memcmp(at + AT_MAGIC, magic, sizeof magic) != 0) {
         return SAGA_RECORD_MALFORMED;
     }
-    if (get16(at + AT_FORMAT) > SAGA_RECORD_FORMAT) {
+    if (saga_get16(at + AT_FORMAT) > SAGA_RECORD_FORMAT) {
         return SAGA_RECORD_FORMAT_NEWER;
     }
-    struct saga_block opened = {at, size, first_lsn, get16(at + AT_RECORD_COUNT)};
-    if (get16(at + AT_FORMAT) == 0 || get64(at + AT_FIRST_LSN) != first_lsn ||
+    struct saga_block opened = {at, size, first_lsn, saga_get16(at + AT_RECORD_COUNT)};
+    if (saga_get16(at + AT_FORMAT) == 0 || saga_get64(at + AT_FIRST_LSN) != first_lsn ||
         opened.record_count == 0 ||
         AT_RECORDS + (size_t)SAGA_BLOCK_OFFSET_BYTES * opened.record_count > size ||
         first_lsn > UINT64_MAX - opened.record_count || !offsets_make_sense(&opened)) {

@@ -34,10 +34,14 @@ struct saga_log_options {
 
 /* Opens, or creates where there is none, the log in data_dir.
  *
- * Errors: NOT_FOUND (no such directory, or read_only and no log in it), FAILED (not writable, a system's
- * error), OWNED (another daemon), LOG_REFUSED (identity without data, truncated,
- * zeroed, newer format, a damaged meta page, last record or count that do not
- * match). The fault says what, where and what to do. */
+ * Errors: NOT_FOUND (no such directory, or read_only and no log in it), FAILED
+ * (not writable, writable for everybody, on a network's file system, a
+ * system's error), OWNED (another daemon), LOG_REFUSED (identity without data,
+ * truncated, zeroed, newer format, a damaged page, last record or count that
+ * do not match). The fault says what, where and what to do.
+ *
+ * read_only works while a daemon owns the directory, and without one; also on
+ * a copy in a directory that cannot be written. It changes no byte of data.mdb. */
 SAGA_CHECKED enum saga_error saga_log_open(struct saga_log **log,
                                            const struct saga_log_options *options,
                                            struct saga_fault *fault);
@@ -57,12 +61,20 @@ uint32_t saga_log_epoch(const struct saga_log *log);
 /* The most records of one batch; saga_log_flush() at the latest then. */
 #define SAGA_LOG_BATCH_MAX 10000
 
+/* True if the batch may not take the records of one more decision
+ * (SAGA_DECISION_MAX): flush it first. Ask before each decision; it bounds the
+ * batch's memory to about 100 MiB, whatever the payloads. */
+SAGA_CHECKED bool saga_log_batch_full(const struct saga_log *log);
+
 /* Adds one record to the batch; copies key and payload. Asserts that
- * record->lsn is the next one and the batch is not full. */
+ * record->lsn is the next one, that previous_lsn is before it, that the epoch
+ * is not below the last one, and that the batch is not full. Where memory runs
+ * out, the batch is lost, and saga_log_flush() says so. */
 void saga_log_append(struct saga_log *log, const struct saga_record *record);
 
-/* Hands the batch over: one transaction. Errors: LOG_WRITE (the outcome is
- * unknown; the log takes nothing more). */
+/* Hands the batch over: one transaction; an empty batch costs nothing. Errors:
+ * LOG_WRITE (the outcome is unknown; the log takes nothing more: from then on
+ * saga_log_append() asserts, and this returns LOG_WRITE again). */
 SAGA_CHECKED enum saga_error saga_log_flush(struct saga_log *log, struct saga_fault *fault);
 
 /* Every record up to this LSN is durable. This log is durable when flush
@@ -70,18 +82,31 @@ SAGA_CHECKED enum saga_error saga_log_flush(struct saga_log *log, struct saga_fa
 uint64_t saga_log_durable(const struct saga_log *log);
 
 /* Reads record `lsn`, committed or still in the batch. key and payload are
- * valid until the next append or flush. Errors: NOT_FOUND, LOG_REFUSED. */
+ * valid until the next append or flush. Errors: NOT_FOUND, LOG_REFUSED, FAILED
+ * (a system's error), LOG_WRITE (there was no memory for it). */
 SAGA_CHECKED enum saga_error saga_log_read(struct saga_log *log, uint64_t lsn,
                                            struct saga_record *record, struct saga_fault *fault);
 
 struct saga_log_usage {
     uint64_t records;
-    uint64_t bytes;         /* of data.mdb that are in use */
-    uint64_t bytes_max;     /* of the map */
-    uint64_t commits;       /* of this process */
-    uint64_t record_bytes;  /* appended by this process, as encoded */
+    uint64_t bytes;        /* of data.mdb that are in use */
+    uint64_t bytes_max;    /* of the map */
+    uint64_t commits;      /* of this process */
+    uint64_t record_bytes; /* appended by this process, as encoded */
 };
 void saga_log_usage(struct saga_log *log, struct saga_log_usage *usage);
+
+/* How full the log is, 0 to 100: what it takes up of what it could ever take,
+ * which is its map, or less where the file system has less room. Starts are
+ * refused from SAGA_LOG_FULL_PERCENT on: the rest is for finishing. Cheap: asks
+ * the system once a flush at most. */
+#define SAGA_LOG_FULL_PERCENT 85
+uint32_t saga_log_full_percent(struct saga_log *log);
+
+/* Frees what inspectors that died still hold in the log; returns how many
+ * there were. Call it now and then: such a reader keeps LMDB from reusing
+ * pages. */
+uint32_t saga_log_reap_readers(struct saga_log *log);
 
 /* ----------------------------------------------------------------- reading */
 
@@ -94,7 +119,8 @@ SAGA_CHECKED enum saga_error saga_log_reader_open(struct saga_log *log,
                                                   struct saga_fault *fault);
 void saga_log_reader_close(struct saga_log_reader *reader);
 
-/* Gives the view up, keeps its memory; then takes a new one. */
+/* Gives the view up, keeps its memory; then takes a new one. After an error
+ * only renew and close may follow. */
 SAGA_CHECKED enum saga_error saga_log_reader_renew(struct saga_log_reader *reader,
                                                    struct saga_fault *fault);
 
@@ -102,17 +128,30 @@ SAGA_CHECKED enum saga_error saga_log_reader_renew(struct saga_log_reader *reade
 uint64_t saga_log_reader_first(const struct saga_log_reader *reader);
 uint64_t saga_log_reader_last(const struct saga_log_reader *reader);
 
-/* Positions the reader so that the next saga_log_reader_next() gives `lsn`. */
+/* Positions the reader so that the next saga_log_reader_next() gives `lsn`. A
+ * new or renewed reader stands at its first record, or where it stood. */
 void saga_log_reader_seek(struct saga_log_reader *reader, uint64_t lsn);
 
 /* The next record, in LSN order; key and payload are valid until the reader
- * moves on to another block, is renewed or closed. Errors: NOT_FOUND (end of the
- * view), LOG_REFUSED (names the record and what is wrong with it). */
+ * is renewed or closed. Checks that records follow without gaps, that epochs
+ * never go back, and that a saga's chain leads backwards. Errors: NOT_FOUND
+ * (end of the view, or before its first; the fault is left alone), LOG_REFUSED
+ * (names the record and what is wrong with it), FAILED (a system's error). */
 SAGA_CHECKED enum saga_error saga_log_reader_next(struct saga_log_reader *reader,
                                                   struct saga_record *record,
                                                   struct saga_fault *fault);
 
-/* Record `lsn`; key and payload valid until the reader is renewed or closed. */
+/* After LOG_REFUSED: positions the reader at the next block there is, so that
+ * what is left can be shown. Whoever goes on without saying what is missing
+ * gives wrong answers. Errors: NOT_FOUND (there is none), LOG_REFUSED, FAILED. */
+SAGA_CHECKED enum saga_error saga_log_reader_skip(struct saga_log_reader *reader,
+                                                  struct saga_fault *fault);
+
+/* The LSN that saga_log_reader_next() gives. */
+uint64_t saga_log_reader_position(const struct saga_log_reader *reader);
+
+/* Record `lsn`; key and payload valid until the reader is renewed or closed.
+ * Does not move saga_log_reader_next(). Errors: NOT_FOUND, LOG_REFUSED, FAILED. */
 SAGA_CHECKED enum saga_error saga_log_reader_read(struct saga_log_reader *reader, uint64_t lsn,
                                                   struct saga_record *record,
                                                   struct saga_fault *fault);

@@ -1,0 +1,287 @@
+#include "directory.h"
+
+#include "identity.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+static const char *const log_files[] = {SAGA_IDENTITY_FILE, SAGA_DATA_FILE, SAGA_LOCK_FILE};
+#define LOG_FILE_COUNT (sizeof log_files / sizeof log_files[0])
+
+/* Where a mapped file and a lock are not the same for everybody. */
+static bool is_remote(int fd) {
+    struct statfs system;
+    if (fstatfs(fd, &system) != 0) {
+        return false; /* what cannot even be asked will not map either */
+    }
+    switch ((unsigned long)system.f_type) {
+    case NFS_SUPER_MAGIC:
+    case SMB_SUPER_MAGIC:
+    case CIFS_SUPER_MAGIC:
+    case SMB2_SUPER_MAGIC:
+    case FUSE_SUPER_MAGIC:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static enum saga_error check_place(const struct saga_directory *directory,
+                                   struct saga_fault *fault) {
+    struct stat status;
+    if (fstat(directory->fd, &status) != 0) {
+        return saga_fault_set(fault, SAGA_ERROR_FAILED, "%.300s: %s", directory->path,
+                              strerror(errno));
+    }
+    if ((status.st_mode & S_IWOTH) != 0) {
+        return saga_fault_set(fault, SAGA_ERROR_FAILED,
+                              "%.300s can be written by everybody, who could then replace the log: "
+                              "take a directory of its own, or chmod o-w it.",
+                              directory->path);
+    }
+    if (is_remote(directory->fd)) {
+        return saga_fault_set(fault, SAGA_ERROR_FAILED,
+                              "%.300s is on a network or user-space file system, where LMDB's map "
+                              "and locks cannot be relied on: take a directory on a local disk.",
+                              directory->path);
+    }
+    return SAGA_OK;
+}
+
+static long owner_of(int lock_fd) {
+    char text[24] = "";
+    ssize_t length = pread(lock_fd, text, sizeof text - 1, 0);
+    return length > 0 ? strtol(text, NULL, 10) : 0;
+}
+
+static enum saga_error refuse_owned(const struct saga_directory *directory, int lock_fd,
+                                    struct saga_fault *fault) {
+    char owner[40] = "another process";
+    long pid = owner_of(lock_fd);
+    if (pid > 0) {
+        (void)snprintf(owner, sizeof owner, "process %ld", pid);
+    }
+    return saga_fault_set(fault, SAGA_ERROR_OWNED,
+                          "%.300s belongs to a running sagad, %s: stop that one first, or use "
+                          "another data directory.",
+                          directory->path, owner);
+}
+
+/* A lock of the whole file that, unlike flock's, can be asked about without
+ * being taken (is_owned()). */
+static int mirror_lock(int lock_fd) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(lock_fd, F_OFD_SETLK, &lock);
+}
+
+static bool is_owned(int lock_fd) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(lock_fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+static int write_pid(int lock_fd) {
+    char text[24];
+    int length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (ftruncate(lock_fd, 0) != 0) {
+        return -1;
+    }
+    return pwrite(lock_fd, text, (size_t)length, 0) == length ? 0 : -1;
+}
+
+/* The kernel gives the locks up when this process ends, however it ends. The
+ * file stays: to remove it would let two daemons lock two files of one name. */
+static enum saga_error take(struct saga_directory *directory, struct saga_fault *fault) {
+    int fd =
+        openat(directory->fd, SAGA_DIRECTORY_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
+    if (fd < 0) {
+        return saga_fault_set(fault, SAGA_ERROR_FAILED,
+                              "%.300s/" SAGA_DIRECTORY_LOCK
+                              ": %s. The daemon needs to write in its data directory: give it to "
+                              "the daemon's user.",
+                              directory->path, strerror(errno));
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        enum saga_error error =
+            errno == EWOULDBLOCK
+                ? refuse_owned(directory, fd, fault)
+                : saga_fault_set(fault, SAGA_ERROR_FAILED,
+                                 "%.300s/" SAGA_DIRECTORY_LOCK " cannot be locked: %s",
+                                 directory->path, strerror(errno));
+        (void)close(fd);
+        return error;
+    }
+    if (mirror_lock(fd) != 0 || write_pid(fd) != 0) {
+        enum saga_error error =
+            saga_fault_set(fault, SAGA_ERROR_FAILED, "%.300s/" SAGA_DIRECTORY_LOCK ": %s",
+                           directory->path, strerror(errno));
+        (void)close(fd);
+        return error;
+    }
+    directory->lock_fd = fd;
+    return SAGA_OK;
+}
+
+enum saga_error saga_directory_open(struct saga_directory *directory, const char *path, bool own,
+                                    struct saga_fault *fault) {
+    *directory = (struct saga_directory){path, -1, -1};
+    directory->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory->fd < 0 && errno == ENOENT) {
+        return saga_fault_set(fault, SAGA_ERROR_NOT_FOUND,
+                              "there is no directory %.300s: create it with mkdir -m 0750.", path);
+    }
+    if (directory->fd < 0) {
+        return saga_fault_set(fault, SAGA_ERROR_FAILED, "%.300s: %s", path, strerror(errno));
+    }
+    enum saga_error error = SAGA_OK;
+    if (own) {
+        error = check_place(directory, fault);
+        if (error == SAGA_OK) {
+            error = take(directory, fault);
+        }
+    }
+    if (error != SAGA_OK) {
+        saga_directory_close(directory);
+    }
+    return error;
+}
+
+void saga_directory_close(struct saga_directory *directory) {
+    if (directory->lock_fd >= 0) {
+        (void)close(directory->lock_fd);
+        directory->lock_fd = -1;
+    }
+    if (directory->fd >= 0) {
+        (void)close(directory->fd);
+        directory->fd = -1;
+    }
+}
+
+enum saga_error saga_directory_open_log(const struct saga_directory *directory, int *fd,
+                                        struct saga_fault *fault) {
+    *fd = openat(directory->fd, SAGA_DIRECTORY_LOG, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*fd < 0 && errno == ENOENT) {
+        return SAGA_ERROR_NOT_FOUND;
+    }
+    if (*fd < 0) {
+        return saga_fault_set(fault, SAGA_ERROR_FAILED, "%.300s/" SAGA_DIRECTORY_LOG ": %s",
+                              directory->path, strerror(errno));
+    }
+    return SAGA_OK;
+}
+
+/* ---------------------------------------------------------------- creation */
+
+static enum saga_error creation_failed(const struct saga_directory *directory, const char *what,
+                                       struct saga_fault *fault) {
+    return saga_fault_set(fault, SAGA_ERROR_FAILED,
+                          "no log could be created in %.300s: %s: %s. Nothing was accepted yet; "
+                          "start again when this is mended.",
+                          directory->path, what, strerror(errno));
+}
+
+/* What an attempt left that died before the log was whole: it never had a
+ * record. Only the files of a log are removed, never anybody else's. */
+static int remove_leftover(int directory_fd) {
+    int fd = openat(directory_fd, SAGA_DIRECTORY_NEW, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return errno == ENOENT ? 0 : -1;
+    }
+    int result = 0;
+    for (size_t i = 0; i < LOG_FILE_COUNT && result == 0; i++) {
+        if (unlinkat(fd, log_files[i], 0) != 0 && errno != ENOENT) {
+            result = -1;
+        }
+    }
+    int number = errno;
+    (void)close(fd);
+    errno = number;
+    return result == 0 ? unlinkat(directory_fd, SAGA_DIRECTORY_NEW, AT_REMOVEDIR) : result;
+}
+
+enum saga_error saga_directory_begin_log(const struct saga_directory *directory, int *fd,
+                                         struct saga_fault *fault) {
+    if (remove_leftover(directory->fd) != 0) {
+        return creation_failed(directory, "removing " SAGA_DIRECTORY_NEW, fault);
+    }
+    if (mkdirat(directory->fd, SAGA_DIRECTORY_NEW, 0750) != 0) {
+        return creation_failed(directory, "making " SAGA_DIRECTORY_NEW, fault);
+    }
+    *fd = openat(directory->fd, SAGA_DIRECTORY_NEW, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*fd < 0) {
+        return creation_failed(directory, "opening " SAGA_DIRECTORY_NEW, fault);
+    }
+    return SAGA_OK;
+}
+
+/* Inspectors of the daemon's group write lock.mdb, whatever the umask is. */
+static int finish_file(int log_fd, const char *name) {
+    int fd = openat(log_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        return -1;
+    }
+    int result = fchmod(fd, 0660) == 0 ? fsync(fd) : -1;
+    int number = errno;
+    (void)close(fd);
+    errno = number;
+    return result;
+}
+
+enum saga_error saga_directory_commit_log(const struct saga_directory *directory, int fd,
+                                          struct saga_fault *fault) {
+    for (size_t i = 0; i < LOG_FILE_COUNT; i++) {
+        if (finish_file(fd, log_files[i]) != 0) {
+            return creation_failed(directory, log_files[i], fault);
+        }
+    }
+    if (fsync(fd) != 0) {
+        return creation_failed(directory, "syncing " SAGA_DIRECTORY_NEW, fault);
+    }
+    if (renameat(directory->fd, SAGA_DIRECTORY_NEW, directory->fd, SAGA_DIRECTORY_LOG) != 0) {
+        return creation_failed(directory, "renaming " SAGA_DIRECTORY_NEW, fault);
+    }
+    if (fsync(directory->fd) != 0) {
+        return creation_failed(directory, "syncing the directory", fault);
+    }
+    return SAGA_OK;
+}
+
+/* ----------------------------------------------------------------- sharing */
+
+static bool daemon_owns(const struct saga_directory *directory) {
+    int fd = openat(directory->fd, SAGA_DIRECTORY_LOCK, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        return false;
+    }
+    bool owned = is_owned(fd);
+    (void)close(fd);
+    return owned;
+}
+
+enum saga_error saga_directory_sharing(const struct saga_directory *directory, int log_fd,
+                                       enum saga_sharing *sharing, struct saga_fault *fault) {
+    bool usable = faccessat(log_fd, SAGA_LOCK_FILE, R_OK | W_OK, AT_EACCESS) == 0;
+    if (usable) {
+        *sharing = SAGA_SHARING_LOCKED;
+        return SAGA_OK;
+    }
+    int number = errno;
+    if (daemon_owns(directory)) {
+        return saga_fault_set(fault, SAGA_ERROR_FAILED,
+                              "%.300s/" SAGA_DIRECTORY_LOG "/" SAGA_LOCK_FILE
+                              ": %s. A daemon is running, and a reader that it cannot see could be "
+                              "shown pages while they are overwritten: read the log as a user of "
+                              "the daemon's group, or read a copy.",
+                              directory->path, strerror(number));
+    }
+    *sharing = SAGA_SHARING_ALONE;
+    return SAGA_OK;
+}

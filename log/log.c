@@ -1,0 +1,444 @@
+#include "log.h"
+
+#include "batch.h"
+#include "directory.h"
+#include "identity.h"
+#include "meta.h"
+#include "pages.h"
+#include "reader.h"
+#include "store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAP_BYTES_DEFAULT ((uint64_t)16 << 30)
+/* Room for the tables of an empty log. */
+#define MAP_BYTES_MIN ((uint64_t)1 << 20)
+
+/* A batch of so many bytes is flushed before it takes another decision, which
+ * may have SAGA_DECISION_MAX payloads of SAGA_PAYLOAD_BYTES_MAX. */
+#define BATCH_BYTES_FULL ((size_t)32 << 20)
+
+/* What must stay free on the file system, or 15 % of a small one: other files
+ * of the machine grow too. */
+#define SYSTEM_BYTES_SPARED ((uint64_t)32 << 20)
+
+struct saga_log {
+    struct saga_directory directory;
+    struct saga_identity identity;
+    struct saga_store *store;
+    struct saga_meta meta; /* of what is committed */
+    struct saga_log_reader committed;
+    bool committed_current; /* `committed` sees the last flush */
+    struct saga_batch batch;
+    uint32_t epoch; /* of the last record, batch included */
+    uint64_t commits;
+    uint64_t record_bytes;
+    uint32_t full_percent; /* as of the last flush */
+    bool full_percent_known;
+    bool read_only;
+    uint32_t lost; /* records of this batch that there was no memory for */
+    bool failed;   /* takes nothing more */
+    struct saga_fault failure;
+};
+
+/* ----------------------------------------------------------------- opening */
+
+static enum saga_error join(char path[PATH_MAX], const char *directory, const char *name,
+                            struct saga_fault *fault) {
+    int length = snprintf(path, PATH_MAX, "%s/%s", directory, name);
+    if (length < 0 || length >= PATH_MAX) {
+        return saga_fault_set(fault, SAGA_ERROR_FAILED,
+                              "the path of the data directory is longer "
+                              "than the system takes: use a shorter one.");
+    }
+    return SAGA_OK;
+}
+
+/* data.mdb must be there and hold something, since log.id says that there is a
+ * log; LMDB would make a new one of nothing. */
+static enum saga_error check_data(int log_fd, const char *path,
+                                  const struct saga_identity *identity, bool read_only,
+                                  struct saga_fault *fault) {
+    int fd = openat(log_fd, SAGA_DATA_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat status;
+    if (fd < 0 && errno == ENOENT) {
+        return saga_fault_set(
+            fault, SAGA_ERROR_LOG_REFUSED,
+            "%.300s/" SAGA_DATA_FILE
+            " is missing, but log.id says that this log was created %s: its sagas "
+            "are lost with it. Restore data.mdb from a backup, or move the "
+            "directory away to start an empty log.",
+            path, identity->created);
+    }
+    if (fd < 0 || fstat(fd, &status) != 0) {
+        int number = errno;
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return saga_fault_set(fault, SAGA_ERROR_FAILED, "%.300s/" SAGA_DATA_FILE ": %s", path,
+                              strerror(number));
+    }
+    enum saga_error error;
+    if (status.st_size == 0) {
+        error = saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
+                               "%.300s/" SAGA_DATA_FILE
+                               " is empty, but log.id says that this log was created %s: its sagas "
+                               "are missing. Restore data.mdb from a backup, or move the directory "
+                               "away to start an empty log.",
+                               path, identity->created);
+    } else {
+        char file[PATH_MAX];
+        error = join(file, path, SAGA_DATA_FILE, fault);
+        if (error == SAGA_OK) {
+            error = saga_pages_check(fd, file, read_only, fault);
+        }
+    }
+    (void)close(fd); /* it was only read */
+    return error;
+}
+
+/* The store of the log in `log_fd`, its files checked first. */
+static enum saga_error open_store(struct saga_log *log, const struct saga_log_options *options,
+                                  int log_fd, struct saga_fault *fault) {
+    char path[PATH_MAX];
+    enum saga_error error = join(path, options->data_dir, SAGA_DIRECTORY_LOG, fault);
+    if (error == SAGA_OK) {
+        error = saga_identity_read(&log->identity, log_fd, path, fault);
+    }
+    if (error == SAGA_OK) {
+        error = check_data(log_fd, path, &log->identity, options->read_only, fault);
+    }
+    struct saga_store_options store_options = {.path = path, .read_only = options->read_only};
+    if (error == SAGA_OK && options->read_only) {
+        enum saga_sharing sharing;
+        error = saga_directory_sharing(&log->directory, log_fd, &sharing, fault);
+        store_options.unlocked = error == SAGA_OK && sharing == SAGA_SHARING_ALONE;
+    } else {
+        store_options.map_bytes_max = options->map_bytes_max;
+    }
+    return error == SAGA_OK ? saga_store_open(&log->store, &store_options, fault) : error;
+}
+
+static enum saga_error create(const struct saga_log *log, const struct saga_log_options *options,
+                              struct saga_fault *fault) {
+    struct saga_identity identity;
+    char path[PATH_MAX];
+    enum saga_error error = saga_identity_make(&identity, fault);
+    if (error == SAGA_OK) {
+        error = join(path, options->data_dir, SAGA_DIRECTORY_NEW, fault);
+    }
+    int fd = -1;
+    if (error == SAGA_OK) {
+        error = saga_directory_begin_log(&log->directory, &fd, fault);
+    }
+    if (error != SAGA_OK) {
+        return error;
+    }
+    struct saga_meta meta = {.format = SAGA_RECORD_FORMAT, .base_lsn = 1};
+    uint8_t row[SAGA_META_BYTES];
+    memcpy(meta.identity, identity.bytes, sizeof meta.identity);
+    saga_meta_encode(&meta, row);
+    error = saga_identity_write(&identity, fd, fault);
+    if (error == SAGA_OK) {
+        error = saga_store_create(path, options->map_bytes_max, row, sizeof row, fault);
+    }
+    if (error == SAGA_OK) {
+        error = saga_directory_commit_log(&log->directory, fd, fault);
+    }
+    (void)close(fd);
+    return error;
+}
+
+/* Opens the directory of a log that is there, or creates one. */
+static enum saga_error find_log(const struct saga_log *log, const struct saga_log_options *options,
+                                int *fd, struct saga_fault *fault) {
+    enum saga_error error = saga_directory_open_log(&log->directory, fd, fault);
+    if (error != SAGA_ERROR_NOT_FOUND) {
+        return error;
+    }
+    if (options->read_only) {
+        return saga_fault_set(
+            fault, SAGA_ERROR_NOT_FOUND,
+            "there is no log in %.300s: no sagad has run with this data directory.",
+            options->data_dir);
+    }
+    error = create(log, options, fault);
+    if (error != SAGA_OK) {
+        return error;
+    }
+    error = saga_directory_open_log(&log->directory, fd, fault);
+    assert(error != SAGA_ERROR_NOT_FOUND); /* its creation is durable, and we own the directory */
+    return error;
+}
+
+/* What the meta row says must be what the files say. */
+static enum saga_error check_content(struct saga_log *log, struct saga_fault *fault) {
+    const struct saga_meta *meta = &log->committed.meta;
+    if (memcmp(meta->identity, log->identity.bytes, sizeof meta->identity) != 0) {
+        return saga_fault_set(
+            fault, SAGA_ERROR_LOG_REFUSED,
+            "%.300s: data.mdb is of another log than log.id, which is %s: put the "
+            "files that belong together back together.",
+            saga_store_path(log->store), log->identity.text);
+    }
+    return saga_log_reader_check(&log->committed, fault);
+}
+
+static enum saga_error open_content(struct saga_log *log, struct saga_fault *fault) {
+    /* Takes its place among LMDB's readers now, before inspectors can have
+     * taken them all. */
+    enum saga_error error = saga_log_reader_init(&log->committed, log->store, fault);
+    if (error != SAGA_OK) {
+        return error;
+    }
+    error = check_content(log, fault);
+    if (error == SAGA_OK && !saga_batch_init(&log->batch)) {
+        error = saga_fault_set(fault, SAGA_ERROR_FAILED, "no memory for the log's batch.");
+    }
+    if (error != SAGA_OK) {
+        saga_log_reader_fini(&log->committed);
+        return error;
+    }
+    log->meta = log->committed.meta;
+    log->epoch = log->meta.epoch;
+    saga_log_reader_release(&log->committed);
+    return SAGA_OK;
+}
+
+static enum saga_error open_log(struct saga_log *log, const struct saga_log_options *options,
+                                struct saga_fault *fault) {
+    enum saga_error error =
+        saga_directory_open(&log->directory, options->data_dir, !options->read_only, fault);
+    if (error != SAGA_OK) {
+        return error;
+    }
+    int fd = -1;
+    error = find_log(log, options, &fd, fault);
+    if (error == SAGA_OK) {
+        error = open_store(log, options, fd, fault);
+        (void)close(fd);
+    }
+    if (error == SAGA_OK) {
+        error = open_content(log, fault);
+        if (error != SAGA_OK) {
+            saga_store_close(log->store);
+        }
+    }
+    if (error != SAGA_OK) {
+        saga_directory_close(&log->directory);
+    }
+    return error;
+}
+
+enum saga_error saga_log_open(struct saga_log **log, const struct saga_log_options *options,
+                              struct saga_fault *fault) {
+    struct saga_log_options chosen = *options;
+    if (chosen.map_bytes_max == 0) {
+        chosen.map_bytes_max = MAP_BYTES_DEFAULT;
+    } else if (chosen.map_bytes_max < MAP_BYTES_MIN) {
+        return saga_fault_set(fault, SAGA_ERROR_INVALID,
+                              "a log of at most %" PRIu64
+                              " bytes is too small: the least is %" PRIu64 ".",
+                              chosen.map_bytes_max, MAP_BYTES_MIN);
+    }
+    struct saga_log *opened = calloc(1, sizeof *opened);
+    if (opened == NULL) {
+        return saga_fault_set(fault, SAGA_ERROR_FAILED, "no memory for the log.");
+    }
+    opened->read_only = chosen.read_only;
+    enum saga_error error = open_log(opened, &chosen, fault);
+    if (error != SAGA_OK) {
+        free(opened);
+        return error;
+    }
+    *log = opened;
+    return SAGA_OK;
+}
+
+void saga_log_close(struct saga_log *log) {
+    saga_log_reader_fini(&log->committed);
+    saga_store_close(log->store);
+    saga_batch_fini(&log->batch);
+    /* Last: from here on another daemon may own the log. */
+    saga_directory_close(&log->directory);
+    free(log);
+}
+
+const char *saga_log_identity(const struct saga_log *log) {
+    return log->identity.text;
+}
+
+/* --------------------------------------------------------------- appending */
+
+uint64_t saga_log_next_lsn(const struct saga_log *log) {
+    return log->meta.last_lsn + log->batch.record_count + log->lost + 1;
+}
+
+uint32_t saga_log_epoch(const struct saga_log *log) {
+    return log->epoch;
+}
+
+bool saga_log_batch_full(const struct saga_log *log) {
+    return log->batch.record_count + SAGA_DECISION_MAX > SAGA_LOG_BATCH_MAX ||
+           saga_batch_bytes(&log->batch) >= BATCH_BYTES_FULL;
+}
+
+void saga_log_append(struct saga_log *log, const struct saga_record *record) {
+    assert(!log->read_only);
+    assert(!log->failed);
+    assert(record->lsn == saga_log_next_lsn(log));
+    assert(record->previous_lsn < record->lsn);
+    assert(record->epoch > 0 && record->epoch >= log->epoch);
+    assert(log->batch.record_count + log->lost < SAGA_LOG_BATCH_MAX);
+    log->epoch = record->epoch;
+    size_t before = saga_batch_bytes(&log->batch);
+    /* A batch with a hole is never written, so what follows is lost as well. */
+    if (log->lost > 0 || !saga_batch_add(&log->batch, record)) {
+        log->lost++;
+        return;
+    }
+    log->record_bytes += saga_batch_bytes(&log->batch) - before;
+}
+
+/* From now on nothing can be written: what is on disk may not be what this
+ * process believes. */
+static enum saga_error fail(struct saga_log *log, struct saga_fault *fault) {
+    log->failed = true;
+    return saga_fault_set(fault, SAGA_ERROR_LOG_WRITE, "%s", log->failure.text);
+}
+
+static enum saga_error write_batch(struct saga_log *log, const struct saga_meta *meta,
+                                   struct saga_fault *fault) {
+    uint8_t row[SAGA_META_BYTES];
+    saga_meta_encode(meta, row);
+    return saga_store_commit(log->store, log->batch.blocks, log->batch.block_count, row, sizeof row,
+                             fault);
+}
+
+enum saga_error saga_log_flush(struct saga_log *log, struct saga_fault *fault) {
+    if (log->failed) {
+        return fail(log, fault);
+    }
+    if (log->lost > 0 || !saga_batch_close(&log->batch)) {
+        (void)saga_fault_set(&log->failure, SAGA_ERROR_LOG_WRITE,
+                             "no memory for a batch of %" PRIu32
+                             " records: nothing of it was written.",
+                             log->batch.record_count + log->lost);
+        return fail(log, fault);
+    }
+    if (log->batch.record_count == 0) {
+        return SAGA_OK;
+    }
+    /* A view kept open would keep LMDB from reusing pages. */
+    saga_log_reader_release(&log->committed);
+    log->committed_current = false;
+    struct saga_meta meta = log->meta;
+    meta.last_lsn += log->batch.record_count;
+    meta.record_count += log->batch.record_count;
+    meta.block_count += log->batch.block_count;
+    meta.epoch = log->epoch;
+    if (write_batch(log, &meta, &log->failure) != SAGA_OK) {
+        return fail(log, fault);
+    }
+    log->meta = meta;
+    log->commits++;
+    log->full_percent_known = false;
+    saga_batch_clear(&log->batch);
+    return SAGA_OK;
+}
+
+uint64_t saga_log_durable(const struct saga_log *log) {
+    return log->meta.last_lsn;
+}
+
+enum saga_error saga_log_read(struct saga_log *log, uint64_t lsn, struct saga_record *record,
+                              struct saga_fault *fault) {
+    if (lsn > log->meta.last_lsn && lsn - log->meta.last_lsn <= log->batch.record_count) {
+        saga_batch_read(&log->batch, lsn, record);
+        return SAGA_OK;
+    }
+    if (lsn > log->meta.last_lsn && lsn < saga_log_next_lsn(log)) {
+        return saga_fault_set(fault, SAGA_ERROR_LOG_WRITE,
+                              "record %" PRIu64 " is lost: there was no memory for it.", lsn);
+    }
+    if (!log->committed_current) {
+        enum saga_error error = saga_log_reader_renew(&log->committed, fault);
+        if (error != SAGA_OK) {
+            return error;
+        }
+        log->committed_current = true;
+    }
+    return saga_log_reader_read(&log->committed, lsn, record, fault);
+}
+
+/* ------------------------------------------------------------------- usage */
+
+void saga_log_usage(struct saga_log *log, struct saga_log_usage *usage) {
+    struct saga_store_fill fill;
+    saga_store_fill(log->store, &fill);
+    *usage = (struct saga_log_usage){
+        .records = log->meta.record_count,
+        .bytes = fill.bytes,
+        .bytes_max = fill.bytes_max,
+        .commits = log->commits,
+        .record_bytes = log->record_bytes,
+    };
+}
+
+static uint32_t percent_of(const struct saga_store_fill *fill) {
+    uint64_t spared = fill->system_bytes / 100 * (100 - SAGA_LOG_FULL_PERCENT);
+    if (spared > SYSTEM_BYTES_SPARED) {
+        spared = SYSTEM_BYTES_SPARED;
+    }
+    uint64_t room = fill->system_bytes_free > spared ? fill->system_bytes_free - spared : 0;
+    uint64_t most = fill->bytes + room;
+    if (most > fill->bytes_max) {
+        most = fill->bytes_max;
+    }
+    return fill->bytes >= most ? 100 : (uint32_t)(fill->bytes / ((most + 99) / 100));
+}
+
+uint32_t saga_log_full_percent(struct saga_log *log) {
+    if (!log->full_percent_known) {
+        struct saga_store_fill fill;
+        saga_store_fill(log->store, &fill);
+        log->full_percent = percent_of(&fill);
+        log->full_percent_known = true;
+    }
+    return log->full_percent;
+}
+
+uint32_t saga_log_reap_readers(struct saga_log *log) {
+    return saga_store_reap(log->store);
+}
+
+/* ----------------------------------------------------------------- readers */
+
+enum saga_error saga_log_reader_open(struct saga_log *log, struct saga_log_reader **reader,
+                                     struct saga_fault *fault) {
+    struct saga_log_reader *opened = malloc(sizeof *opened);
+    if (opened == NULL) {
+        return saga_fault_set(fault, SAGA_ERROR_FAILED, "no memory for a reader of the log.");
+    }
+    enum saga_error error = saga_log_reader_init(opened, log->store, fault);
+    if (error != SAGA_OK) {
+        free(opened);
+        return error;
+    }
+    *reader = opened;
+    return SAGA_OK;
+}
+
+void saga_log_reader_close(struct saga_log_reader *reader) {
+    saga_log_reader_fini(reader);
+    free(reader);
+}

@@ -1,0 +1,308 @@
+#include "reader.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+/* What is wrong with which record; what to do is always the same. */
+__attribute__((format(printf, 4, 5))) static enum saga_error
+refuse(const struct saga_log_reader *reader, uint64_t lsn, struct saga_fault *fault,
+       const char *format, ...) {
+    char what[300];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(what, sizeof what, format, arguments);
+    va_end(arguments);
+    return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
+                          "%.300s/data.mdb is damaged: record %" PRIu64
+                          ": %s. Restore data.mdb from a backup; sagalog verify shows what is left "
+                          "of this one. Nothing was changed.",
+                          saga_store_path(reader->store), lsn, what);
+}
+
+/* -------------------------------------------------------------------- view */
+
+static enum saga_error read_meta(struct saga_log_reader *reader, struct saga_fault *fault) {
+    struct saga_bytes row = {0};
+    enum saga_error error = saga_store_view_meta(reader->view, &row, fault);
+    if (error != SAGA_OK && error != SAGA_ERROR_NOT_FOUND) {
+        return error;
+    }
+    struct saga_meta *meta = &reader->meta;
+    enum saga_record_error damage = saga_meta_decode(meta, row.data, row.size);
+    if (damage == SAGA_RECORD_FORMAT_NEWER) {
+        return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
+                              "%.300s is of format %u, and this sagad knows formats up to %d: use "
+                              "the newer version that wrote it.",
+                              saga_store_path(reader->store), meta->format, SAGA_RECORD_FORMAT);
+    }
+    if (damage != SAGA_RECORD_OK) {
+        return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
+                              "%.300s/data.mdb is damaged: its row meta: %s. Restore it from a "
+                              "backup; nothing was changed.",
+                              saga_store_path(reader->store),
+                              row.size == 0 ? "it is missing" : saga_record_error_text(damage));
+    }
+    return SAGA_OK;
+}
+
+/* Blocks point into the view's map. */
+static void forget_blocks(struct saga_log_reader *reader) {
+    reader->scanned.record_count = 0;
+    reader->read.record_count = 0;
+    reader->cursor_at_scanned = false;
+}
+
+enum saga_error saga_log_reader_init(struct saga_log_reader *reader, struct saga_store *store,
+                                     struct saga_fault *fault) {
+    *reader = (struct saga_log_reader){.store = store};
+    enum saga_error error = saga_store_view_open(store, &reader->view, fault);
+    if (error != SAGA_OK) {
+        return error;
+    }
+    error = read_meta(reader, fault);
+    if (error != SAGA_OK) {
+        saga_log_reader_fini(reader);
+        return error;
+    }
+    reader->next_lsn = reader->meta.base_lsn;
+    return SAGA_OK;
+}
+
+void saga_log_reader_fini(struct saga_log_reader *reader) {
+    saga_store_view_close(reader->view);
+}
+
+void saga_log_reader_release(struct saga_log_reader *reader) {
+    forget_blocks(reader);
+    saga_store_view_release(reader->view);
+}
+
+enum saga_error saga_log_reader_renew(struct saga_log_reader *reader, struct saga_fault *fault) {
+    forget_blocks(reader);
+    enum saga_error error = saga_store_view_renew(reader->view, fault);
+    return error == SAGA_OK ? read_meta(reader, fault) : error;
+}
+
+uint64_t saga_log_reader_first(const struct saga_log_reader *reader) {
+    return reader->meta.base_lsn;
+}
+
+uint64_t saga_log_reader_last(const struct saga_log_reader *reader) {
+    return reader->meta.last_lsn;
+}
+
+/* ------------------------------------------------------------------ blocks */
+
+static uint64_t last_of(const struct saga_block *block) {
+    return block->first_lsn + block->record_count - 1;
+}
+
+static bool has(const struct saga_block *block, uint64_t lsn) {
+    return block->record_count > 0 && lsn >= block->first_lsn && lsn <= last_of(block);
+}
+
+static bool in_view(const struct saga_log_reader *reader, uint64_t lsn) {
+    return lsn >= reader->meta.base_lsn && lsn <= reader->meta.last_lsn;
+}
+
+static enum saga_error open_block(const struct saga_log_reader *reader,
+                                  const struct saga_store_block *stored, struct saga_block *block,
+                                  struct saga_fault *fault) {
+    struct saga_block opened;
+    enum saga_record_error damage =
+        saga_block_open(&opened, stored->first_lsn, stored->bytes, stored->size);
+    if (damage != SAGA_RECORD_OK) {
+        return refuse(reader, stored->first_lsn, fault, "the block that begins with it: %s",
+                      saga_record_error_text(damage));
+    }
+    if (opened.first_lsn < reader->meta.base_lsn || last_of(&opened) > reader->meta.last_lsn) {
+        return refuse(reader, opened.first_lsn, fault,
+                      "its block ends with %" PRIu64 ", but the log has %" PRIu64 " to %" PRIu64,
+                      last_of(&opened), reader->meta.base_lsn, reader->meta.last_lsn);
+    }
+    *block = opened;
+    return SAGA_OK;
+}
+
+/* The block with record `lsn`, wherever the cursor is. */
+static enum saga_error find_block(struct saga_log_reader *reader, uint64_t lsn,
+                                  struct saga_block *block, struct saga_fault *fault) {
+    struct saga_store_block stored;
+    reader->cursor_at_scanned = false;
+    enum saga_error error = saga_store_view_find(reader->view, lsn, &stored, fault);
+    if (error == SAGA_ERROR_NOT_FOUND) {
+        return refuse(reader, lsn, fault, "it is missing, and all before it");
+    }
+    if (error == SAGA_OK) {
+        error = open_block(reader, &stored, block, fault);
+    }
+    if (error == SAGA_OK && !has(block, lsn)) {
+        uint64_t last = last_of(block);
+        block->record_count = 0;
+        return refuse(reader, lsn, fault, "it is missing: the block before it ends with %" PRIu64,
+                      last);
+    }
+    return error;
+}
+
+/* The block that begins with next_lsn, by the cursor's next step. */
+static enum saga_error next_block(struct saga_log_reader *reader, struct saga_fault *fault) {
+    struct saga_store_block stored;
+    reader->cursor_at_scanned = false;
+    reader->scanned.record_count = 0;
+    enum saga_error error = saga_store_view_next(reader->view, &stored, fault);
+    if (error == SAGA_ERROR_NOT_FOUND) {
+        return refuse(reader, reader->next_lsn, fault, "it is missing, and all up to %" PRIu64,
+                      reader->meta.last_lsn);
+    }
+    if (error == SAGA_OK && stored.first_lsn != reader->next_lsn) {
+        return refuse(reader, reader->next_lsn, fault,
+                      "it is missing: the next block begins with %" PRIu64, stored.first_lsn);
+    }
+    return error == SAGA_OK ? open_block(reader, &stored, &reader->scanned, fault) : error;
+}
+
+/* Record `lsn` of its block, with what a record alone can be checked for. */
+static enum saga_error record_of(const struct saga_log_reader *reader,
+                                 const struct saga_block *block, uint64_t lsn,
+                                 struct saga_record *record, struct saga_fault *fault) {
+    enum saga_record_error damage =
+        saga_block_record(block, (uint32_t)(lsn - block->first_lsn), record);
+    if (damage != SAGA_RECORD_OK) {
+        return refuse(reader, lsn, fault, "%s", saga_record_error_text(damage));
+    }
+    if (record->previous_lsn >= lsn) {
+        return refuse(reader, lsn, fault, "its saga's record before it is said to be %" PRIu64,
+                      record->previous_lsn);
+    }
+    if (record->epoch > reader->meta.epoch) {
+        return refuse(reader, lsn, fault, "it is of epoch %" PRIu32 ", the log of epoch %" PRIu32,
+                      record->epoch, reader->meta.epoch);
+    }
+    return SAGA_OK;
+}
+
+/* ----------------------------------------------------------------- records */
+
+void saga_log_reader_seek(struct saga_log_reader *reader, uint64_t lsn) {
+    reader->next_lsn = lsn;
+    reader->epoch = 0;
+}
+
+uint64_t saga_log_reader_position(const struct saga_log_reader *reader) {
+    return reader->next_lsn;
+}
+
+static enum saga_error advance(struct saga_log_reader *reader, struct saga_fault *fault) {
+    bool follows = reader->cursor_at_scanned && reader->scanned.record_count > 0 &&
+                   reader->next_lsn == last_of(&reader->scanned) + 1;
+    enum saga_error error = follows ? next_block(reader, fault)
+                                    : find_block(reader, reader->next_lsn, &reader->scanned, fault);
+    reader->cursor_at_scanned = error == SAGA_OK;
+    return error;
+}
+
+enum saga_error saga_log_reader_next(struct saga_log_reader *reader, struct saga_record *record,
+                                     struct saga_fault *fault) {
+    uint64_t lsn = reader->next_lsn;
+    if (!in_view(reader, lsn)) {
+        return SAGA_ERROR_NOT_FOUND;
+    }
+    enum saga_error error = has(&reader->scanned, lsn) ? SAGA_OK : advance(reader, fault);
+    if (error == SAGA_OK) {
+        error = record_of(reader, &reader->scanned, lsn, record, fault);
+    }
+    if (error == SAGA_OK && record->epoch < reader->epoch) {
+        return refuse(reader, lsn, fault,
+                      "it is of epoch %" PRIu32 ", the one before it of epoch %" PRIu32,
+                      record->epoch, reader->epoch);
+    }
+    if (error == SAGA_OK) {
+        reader->epoch = record->epoch;
+        reader->next_lsn++;
+    }
+    return error;
+}
+
+enum saga_error saga_log_reader_skip(struct saga_log_reader *reader, struct saga_fault *fault) {
+    struct saga_store_block stored;
+    forget_blocks(reader);
+    enum saga_error error = saga_store_view_after(reader->view, reader->next_lsn, &stored, fault);
+    if (error == SAGA_OK) {
+        saga_log_reader_seek(reader, stored.first_lsn);
+    }
+    return error;
+}
+
+enum saga_error saga_log_reader_read(struct saga_log_reader *reader, uint64_t lsn,
+                                     struct saga_record *record, struct saga_fault *fault) {
+    if (!in_view(reader, lsn)) {
+        return saga_fault_set(fault, SAGA_ERROR_NOT_FOUND,
+                              "the log has no record %" PRIu64 ": it has %" PRIu64 " to %" PRIu64,
+                              lsn, reader->meta.base_lsn, reader->meta.last_lsn);
+    }
+    if (!has(&reader->read, lsn)) {
+        if (has(&reader->scanned, lsn)) {
+            reader->read = reader->scanned;
+        } else {
+            reader->read.record_count = 0;
+            enum saga_error error = find_block(reader, lsn, &reader->read, fault);
+            if (error != SAGA_OK) {
+                return error;
+            }
+        }
+    }
+    return record_of(reader, &reader->read, lsn, record, fault);
+}
+
+/* ---------------------------------------------------------------- checking */
+
+/* Nothing is behind the last record. */
+static enum saga_error check_end(struct saga_log_reader *reader, struct saga_fault *fault) {
+    struct saga_store_block beyond;
+    reader->cursor_at_scanned = false;
+    enum saga_error error =
+        saga_store_view_after(reader->view, reader->meta.last_lsn, &beyond, fault);
+    if (error == SAGA_OK) {
+        return refuse(reader, beyond.first_lsn, fault,
+                      "it is there, and the log says that it ends with %" PRIu64,
+                      reader->meta.last_lsn);
+    }
+    return error == SAGA_ERROR_NOT_FOUND ? SAGA_OK : error;
+}
+
+enum saga_error saga_log_reader_check(struct saga_log_reader *reader, struct saga_fault *fault) {
+    const struct saga_meta *meta = &reader->meta;
+    uint64_t blocks;
+    enum saga_error error = saga_store_view_count(reader->view, &blocks, fault);
+    if (error != SAGA_OK) {
+        return error;
+    }
+    if (blocks != meta->block_count) {
+        return saga_fault_set(
+            fault, SAGA_ERROR_LOG_REFUSED,
+            "%.300s/data.mdb is damaged: it has %" PRIu64 " blocks of records, and "
+            "says that it has %" PRIu64 ". Restore it from a backup; nothing was changed.",
+            saga_store_path(reader->store), blocks, meta->block_count);
+    }
+    if (meta->record_count == 0) {
+        return SAGA_OK;
+    }
+    struct saga_record record;
+    error = saga_log_reader_read(reader, meta->base_lsn, &record, fault);
+    if (error == SAGA_OK && reader->read.first_lsn != meta->base_lsn) {
+        error = refuse(reader, meta->base_lsn, fault, "the log's first block begins with %" PRIu64,
+                       reader->read.first_lsn);
+    }
+    if (error == SAGA_OK) {
+        error = saga_log_reader_read(reader, meta->last_lsn, &record, fault);
+    }
+    if (error == SAGA_OK && record.epoch != meta->epoch) {
+        error = refuse(reader, meta->last_lsn, fault,
+                       "it is of epoch %" PRIu32 ", and the log says its last is of epoch %" PRIu32,
+                       record.epoch, meta->epoch);
+    }
+    return error == SAGA_OK ? check_end(reader, fault) : error;
+}

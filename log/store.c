@@ -1,0 +1,424 @@
+#include "store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+/* Tables that this version and later ones have beside each other. */
+#define TABLES_MAX 16
+#define TABLE_LOG  "log"
+#define ROW_META   "meta"
+
+struct saga_store {
+    MDB_env *env;
+    MDB_dbi log;
+    MDB_dbi main;
+    char *path;
+    uint32_t page_bytes;
+    bool unlocked;
+};
+
+struct saga_store_view {
+    struct saga_store *store;
+    MDB_txn *txn;
+    MDB_cursor *cursor; /* in the table of blocks */
+    bool active;
+};
+
+/* LMDB's word on the file rather than on the system. */
+static bool blames_file(int code) {
+    switch (code) {
+    case MDB_NOTFOUND:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_CORRUPTED:
+    case MDB_PANIC:
+    case MDB_VERSION_MISMATCH:
+    case MDB_INVALID:
+    case MDB_INCOMPATIBLE:
+    case MDB_BAD_VALSIZE:
+    case MDB_CURSOR_FULL:
+    case MDB_PAGE_FULL:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static enum saga_error failed(const char *path, const char *doing, int code,
+                              struct saga_fault *fault) {
+    if (blames_file(code)) {
+        return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
+                              "%.300s/data.mdb is damaged: %s: %s. Restore it from a backup; "
+                              "nothing was changed.",
+                              path, doing, mdb_strerror(code));
+    }
+    const char *advice = "";
+    if (code == MDB_READERS_FULL) {
+        advice =
+            ". All places for readers are taken: close some of the programs that read this log";
+    } else if (code == MDB_MAP_RESIZED) {
+        advice = ". A newly started daemon made the log's map larger: open the log again";
+    } else if (code == ENOMEM) {
+        advice = ". The log's map may be larger than this process may have: lower its limit, or "
+                 "raise the process's (ulimit -v)";
+    } else if (code == EACCES) {
+        advice = ". Its files must be readable and writable for this user";
+    }
+    return saga_fault_set(fault, SAGA_ERROR_FAILED, "%.300s: %s: %s%s.", path, doing,
+                          mdb_strerror(code), advice);
+}
+
+/* ----------------------------------------------------------------- opening */
+
+static int open_env(const struct saga_store_options *options, MDB_env **env) {
+    unsigned flags = MDB_NOTLS; /* a view may go from thread to thread */
+    flags |= options->read_only ? MDB_RDONLY : 0;
+    flags |= options->unlocked ? MDB_NOLOCK : 0;
+    int code = mdb_env_create(env);
+    if (code != MDB_SUCCESS) {
+        *env = NULL;
+        return code;
+    }
+    code = mdb_env_set_maxdbs(*env, TABLES_MAX);
+    if (code == MDB_SUCCESS && options->map_bytes_max > 0) {
+        code = mdb_env_set_mapsize(*env, options->map_bytes_max);
+    }
+    if (code == MDB_SUCCESS) {
+        code = mdb_env_open(*env, options->path, flags, 0660);
+    }
+    return code;
+}
+
+/* The map's limit in whole pages, as LMDB wants it. */
+static uint64_t whole_pages(uint64_t bytes) {
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    return (bytes + page - 1) / page * page;
+}
+
+static int create_tables(MDB_env *env, const void *meta, size_t meta_size) {
+    MDB_txn *txn;
+    MDB_dbi log, main;
+    int code = mdb_txn_begin(env, NULL, 0, &txn);
+    if (code != MDB_SUCCESS) {
+        return code;
+    }
+    code = mdb_dbi_open(txn, TABLE_LOG, MDB_CREATE | MDB_INTEGERKEY, &log);
+    if (code == MDB_SUCCESS) {
+        code = mdb_dbi_open(txn, NULL, 0, &main);
+    }
+    if (code == MDB_SUCCESS) {
+        MDB_val key = {strlen(ROW_META), (void *)(uintptr_t)ROW_META};
+        MDB_val value = {meta_size, (void *)(uintptr_t)meta};
+        code = mdb_put(txn, main, &key, &value, MDB_NOOVERWRITE);
+    }
+    if (code != MDB_SUCCESS) {
+        mdb_txn_abort(txn);
+        return code;
+    }
+    return mdb_txn_commit(txn);
+}
+
+enum saga_error saga_store_create(const char *path, uint64_t map_bytes_max, const void *meta,
+                                  size_t meta_size, struct saga_fault *fault) {
+    struct saga_store_options options = {.path = path, .map_bytes_max = whole_pages(map_bytes_max)};
+    MDB_env *env;
+    int code = open_env(&options, &env);
+    if (code == MDB_SUCCESS) {
+        code = create_tables(env, meta, meta_size);
+    }
+    if (env != NULL) {
+        mdb_env_close(env);
+    }
+    if (code != MDB_SUCCESS) {
+        return saga_fault_set(fault, SAGA_ERROR_FAILED, "no log could be created in %.300s: %s.",
+                              path, mdb_strerror(code));
+    }
+    return SAGA_OK;
+}
+
+/* Handles of the tables, and that they are what this version writes. */
+static int open_tables(struct saga_store *store) {
+    MDB_txn *txn;
+    int code = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+    if (code != MDB_SUCCESS) {
+        return code;
+    }
+    unsigned flags = 0;
+    code = mdb_dbi_open(txn, NULL, 0, &store->main);
+    if (code == MDB_SUCCESS) {
+        code = mdb_dbi_open(txn, TABLE_LOG, 0, &store->log);
+    }
+    if (code == MDB_SUCCESS) {
+        code = mdb_dbi_flags(txn, store->log, &flags);
+    }
+    if (code == MDB_SUCCESS && flags != MDB_INTEGERKEY) {
+        code = MDB_INCOMPATIBLE;
+    }
+    if (code != MDB_SUCCESS) {
+        mdb_txn_abort(txn);
+        return code;
+    }
+    return mdb_txn_commit(txn); /* keeps the handles */
+}
+
+static enum saga_error check_map(const struct saga_store *store, uint64_t map_bytes_max,
+                                 struct saga_fault *fault) {
+    MDB_envinfo info;
+    (void)mdb_env_info(store->env, &info); /* fails only without an environment */
+    if (map_bytes_max == 0 || info.me_mapsize <= map_bytes_max) {
+        return SAGA_OK;
+    }
+    return saga_fault_set(fault, SAGA_ERROR_FAILED,
+                          "%.300s takes %zu bytes, more than its limit of %" PRIu64
+                          ": raise the limit.",
+                          store->path, info.me_mapsize, map_bytes_max);
+}
+
+enum saga_error saga_store_open(struct saga_store **store, const struct saga_store_options *options,
+                                struct saga_fault *fault) {
+    struct saga_store_options rounded = *options;
+    rounded.map_bytes_max = whole_pages(options->map_bytes_max);
+    struct saga_store *opened = calloc(1, sizeof *opened);
+    if (opened == NULL || (opened->path = strdup(options->path)) == NULL) {
+        free(opened);
+        return failed(options->path, "opening", ENOMEM, fault);
+    }
+    opened->unlocked = options->unlocked;
+    int code = open_env(&rounded, &opened->env);
+    enum saga_error error =
+        code == MDB_SUCCESS ? SAGA_OK : failed(options->path, "opening", code, fault);
+    if (error == SAGA_OK) {
+        error = check_map(opened, rounded.map_bytes_max, fault);
+    }
+    if (error == SAGA_OK) {
+        code = open_tables(opened);
+        error = code == MDB_SUCCESS ? SAGA_OK
+                                    : failed(options->path, "opening its tables", code, fault);
+    }
+    if (error != SAGA_OK) {
+        saga_store_close(opened);
+        return error;
+    }
+    MDB_stat status;
+    (void)mdb_env_stat(opened->env, &status); /* fails only without an environment */
+    opened->page_bytes = status.ms_psize;
+    (void)saga_store_reap(opened);
+    *store = opened;
+    return SAGA_OK;
+}
+
+void saga_store_close(struct saga_store *store) {
+    if (store->env != NULL) {
+        mdb_env_close(store->env);
+    }
+    free(store->path);
+    free(store);
+}
+
+const char *saga_store_path(const struct saga_store *store) {
+    return store->path;
+}
+
+/* ----------------------------------------------------------------- writing */
+
+static int put_all(struct saga_store *store, MDB_txn *txn, const struct saga_block *blocks,
+                   uint32_t count, const void *meta, size_t meta_size) {
+    for (uint32_t i = 0; i < count; i++) {
+        size_t first_lsn = blocks[i].first_lsn;
+        MDB_val key = {sizeof first_lsn, &first_lsn};
+        MDB_val value = {blocks[i].size, (void *)(uintptr_t)blocks[i].bytes};
+        int code = mdb_put(txn, store->log, &key, &value, MDB_APPEND);
+        if (code != MDB_SUCCESS) {
+            return code;
+        }
+    }
+    MDB_val key = {strlen(ROW_META), (void *)(uintptr_t)ROW_META};
+    MDB_val value = {meta_size, (void *)(uintptr_t)meta};
+    return mdb_put(txn, store->main, &key, &value, 0);
+}
+
+enum saga_error saga_store_commit(struct saga_store *store, const struct saga_block *blocks,
+                                  uint32_t count, const void *meta, size_t meta_size,
+                                  struct saga_fault *fault) {
+    MDB_txn *txn;
+    int code = mdb_txn_begin(store->env, NULL, 0, &txn);
+    if (code == MDB_SUCCESS) {
+        code = put_all(store, txn, blocks, count, meta, meta_size);
+        if (code != MDB_SUCCESS) {
+            mdb_txn_abort(txn);
+        }
+    }
+    if (code != MDB_SUCCESS) {
+        const char *advice =
+            code == MDB_MAP_FULL ? ". The log has reached its limit: raise it" : "";
+        return saga_fault_set(fault, SAGA_ERROR_LOG_WRITE,
+                              "%.300s: %s%s. Nothing of this batch was written.", store->path,
+                              mdb_strerror(code), advice);
+    }
+    code = mdb_txn_commit(txn);
+    if (code != MDB_SUCCESS) {
+        return saga_fault_set(fault, SAGA_ERROR_LOG_WRITE,
+                              "%.300s: %s. Whether this batch is on disk is unknown: the next "
+                              "start reads what is.",
+                              store->path, mdb_strerror(code));
+    }
+    return SAGA_OK;
+}
+
+void saga_store_fill(const struct saga_store *store, struct saga_store_fill *fill) {
+    MDB_envinfo info;
+    (void)mdb_env_info(store->env, &info); /* fails only without an environment */
+    *fill = (struct saga_store_fill){
+        .bytes = ((uint64_t)info.me_last_pgno + 1) * store->page_bytes,
+        .bytes_max = info.me_mapsize,
+    };
+    int fd;
+    struct statvfs system;
+    (void)mdb_env_get_fd(store->env, &fd);
+    if (fstatvfs(fd, &system) == 0) {
+        fill->system_bytes = (uint64_t)system.f_blocks * system.f_frsize;
+        fill->system_bytes_free = (uint64_t)system.f_bavail * system.f_frsize;
+    } else { /* a file system that cannot say: the map alone counts */
+        fill->system_bytes = fill->system_bytes_free = UINT64_MAX / 2;
+    }
+}
+
+uint32_t saga_store_reap(struct saga_store *store) {
+    int dead = 0;
+    if (!store->unlocked) {
+        /* What it cannot free now it will find again. */
+        (void)mdb_reader_check(store->env, &dead);
+    }
+    return (uint32_t)dead;
+}
+
+/* ------------------------------------------------------------------- views */
+
+enum saga_error saga_store_view_open(struct saga_store *store, struct saga_store_view **view,
+                                     struct saga_fault *fault) {
+    struct saga_store_view *opened = calloc(1, sizeof *opened);
+    if (opened == NULL) {
+        return failed(store->path, "reading", ENOMEM, fault);
+    }
+    opened->store = store;
+    int code = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &opened->txn);
+    if (code != MDB_SUCCESS) {
+        free(opened);
+        return failed(store->path, "reading", code, fault);
+    }
+    code = mdb_cursor_open(opened->txn, store->log, &opened->cursor);
+    if (code != MDB_SUCCESS) {
+        mdb_txn_abort(opened->txn);
+        free(opened);
+        return failed(store->path, "reading", code, fault);
+    }
+    opened->active = true;
+    *view = opened;
+    return SAGA_OK;
+}
+
+void saga_store_view_close(struct saga_store_view *view) {
+    mdb_cursor_close(view->cursor);
+    mdb_txn_abort(view->txn);
+    free(view);
+}
+
+void saga_store_view_release(struct saga_store_view *view) {
+    if (view->active) {
+        mdb_txn_reset(view->txn);
+        view->active = false;
+    }
+}
+
+enum saga_error saga_store_view_renew(struct saga_store_view *view, struct saga_fault *fault) {
+    saga_store_view_release(view);
+    int code = mdb_txn_renew(view->txn);
+    if (code != MDB_SUCCESS) {
+        return failed(view->store->path, "reading", code, fault);
+    }
+    view->active = true;
+    code = mdb_cursor_renew(view->txn, view->cursor);
+    return code == MDB_SUCCESS ? SAGA_OK : failed(view->store->path, "reading", code, fault);
+}
+
+enum saga_error saga_store_view_meta(struct saga_store_view *view, struct saga_bytes *meta,
+                                     struct saga_fault *fault) {
+    assert(view->active);
+    MDB_val key = {strlen(ROW_META), (void *)(uintptr_t)ROW_META};
+    MDB_val value;
+    int code = mdb_get(view->txn, view->store->main, &key, &value);
+    if (code == MDB_NOTFOUND) {
+        return SAGA_ERROR_NOT_FOUND;
+    }
+    if (code != MDB_SUCCESS) {
+        return failed(view->store->path, "reading the row " ROW_META, code, fault);
+    }
+    *meta = (struct saga_bytes){value.mv_data, (uint32_t)value.mv_size};
+    return SAGA_OK;
+}
+
+enum saga_error saga_store_view_count(struct saga_store_view *view, uint64_t *count,
+                                      struct saga_fault *fault) {
+    assert(view->active);
+    MDB_stat status;
+    int code = mdb_stat(view->txn, view->store->log, &status);
+    if (code != MDB_SUCCESS) {
+        return failed(view->store->path, "counting its blocks", code, fault);
+    }
+    *count = status.ms_entries;
+    return SAGA_OK;
+}
+
+/* One movement of the cursor. */
+static enum saga_error move(struct saga_store_view *view, MDB_cursor_op operation, uint64_t lsn,
+                            struct saga_store_block *block, struct saga_fault *fault) {
+    assert(view->active);
+    size_t wanted = lsn;
+    MDB_val key = {sizeof wanted, &wanted};
+    MDB_val value;
+    int code = mdb_cursor_get(view->cursor, &key, &value, operation);
+    if (code == MDB_NOTFOUND) {
+        return SAGA_ERROR_NOT_FOUND;
+    }
+    if (code == MDB_SUCCESS && key.mv_size != sizeof block->first_lsn) {
+        code = MDB_BAD_VALSIZE;
+    }
+    if (code != MDB_SUCCESS) {
+        return failed(view->store->path, "reading its blocks", code, fault);
+    }
+    memcpy(&block->first_lsn, key.mv_data, sizeof block->first_lsn);
+    block->bytes = value.mv_data;
+    block->size = value.mv_size;
+    return SAGA_OK;
+}
+
+enum saga_error saga_store_view_find(struct saga_store_view *view, uint64_t lsn,
+                                     struct saga_store_block *block, struct saga_fault *fault) {
+    enum saga_error error = move(view, MDB_SET_RANGE, lsn, block, fault);
+    if (error == SAGA_ERROR_NOT_FOUND) { /* all keys are below */
+        return move(view, MDB_LAST, 0, block, fault);
+    }
+    if (error == SAGA_OK && block->first_lsn > lsn) {
+        return move(view, MDB_PREV, 0, block, fault);
+    }
+    return error;
+}
+
+enum saga_error saga_store_view_after(struct saga_store_view *view, uint64_t lsn,
+                                      struct saga_store_block *block, struct saga_fault *fault) {
+    if (lsn == UINT64_MAX) {
+        return SAGA_ERROR_NOT_FOUND;
+    }
+    return move(view, MDB_SET_RANGE, lsn + 1, block, fault);
+}
+
+enum saga_error saga_store_view_next(struct saga_store_view *view, struct saga_store_block *block,
+                                     struct saga_fault *fault) {
+    return move(view, MDB_NEXT, 0, block, fault);
+}

@@ -1,0 +1,116 @@
+/*
+ * Blocks and the meta row in LMDB.
+ *
+ * Hides LMDB: this is the one file that includes lmdb.h. Knows no record and
+ * no rule of the log; bytes in, the same bytes out.
+ *
+ * Tables: "log" has the blocks, key = the first LSN (a 64-bit integer in the
+ * machine's order, MDB_INTEGERKEY); the main table has the row "meta". Rows
+ * and tables that later versions add stand beside them.
+ *
+ * Promises: a commit is durable when it returns (LMDB's default mode; no flag
+ * here weakens it), and atomic.
+ *
+ * Threads: commit belongs to one thread, a view to one at a time; views may be
+ * in many threads beside it.
+ */
+#ifndef SAGA_STORE_H
+#define SAGA_STORE_H
+
+#include "error.h"
+#include "record.h"
+
+struct saga_store;
+
+struct saga_store_options {
+    const char *path;       /* the log's directory */
+    uint64_t map_bytes_max; /* 0: as the file says (only for reading) */
+    bool read_only;
+    bool unlocked; /* without lock.mdb: for a reader where there can be no daemon */
+};
+
+/* Makes a store with no block and this meta row, durable, and closes it.
+ * Errors: FAILED. */
+SAGA_CHECKED enum saga_error saga_store_create(const char *path, uint64_t map_bytes_max,
+                                               const void *meta, size_t meta_size,
+                                               struct saga_fault *fault);
+
+/* Opens an existing one. Errors: LOG_REFUSED, FAILED. */
+SAGA_CHECKED enum saga_error saga_store_open(struct saga_store **store,
+                                             const struct saga_store_options *options,
+                                             struct saga_fault *fault);
+void saga_store_close(struct saga_store *store);
+
+/* The log's directory, for faults. */
+const char *saga_store_path(const struct saga_store *store);
+
+/* One transaction: appends the blocks, whose keys ascend and are above all
+ * that are there, and replaces the meta row. Errors: LOG_WRITE; the store must
+ * then not be written any more. */
+SAGA_CHECKED enum saga_error saga_store_commit(struct saga_store *store,
+                                               const struct saga_block *blocks, uint32_t count,
+                                               const void *meta, size_t meta_size,
+                                               struct saga_fault *fault);
+
+struct saga_store_fill {
+    uint64_t bytes;             /* from the file's beginning to its last page in use */
+    uint64_t bytes_max;         /* of the map */
+    uint64_t system_bytes;      /* of the file system, */
+    uint64_t system_bytes_free; /* and what of it this process could still write */
+};
+void saga_store_fill(const struct saga_store *store, struct saga_store_fill *fill);
+
+/* Frees the places of readers that died; returns how many there were. */
+uint32_t saga_store_reap(struct saga_store *store);
+
+/* ------------------------------------------------------------------- views */
+
+/* One consistent state of the store. */
+struct saga_store_view;
+
+struct saga_store_block {
+    uint64_t first_lsn; /* the key */
+    const void *bytes;  /* in the map: valid until the view is released */
+    size_t size;
+};
+
+/* Errors of these: FAILED (no place left among the readers, a system's error),
+ * LOG_REFUSED (LMDB found the file damaged). */
+SAGA_CHECKED enum saga_error saga_store_view_open(struct saga_store *store,
+                                                  struct saga_store_view **view,
+                                                  struct saga_fault *fault);
+void saga_store_view_close(struct saga_store_view *view);
+
+/* Lets go of its state, so that LMDB can reuse pages, but not of its place.
+ * Only renew and close may follow. */
+void saga_store_view_release(struct saga_store_view *view);
+/* Takes the state of now; releases first where needed. */
+SAGA_CHECKED enum saga_error saga_store_view_renew(struct saga_store_view *view,
+                                                   struct saga_fault *fault);
+
+/* The meta row; NOT_FOUND (the fault is left alone): there is none. */
+SAGA_CHECKED enum saga_error saga_store_view_meta(struct saga_store_view *view,
+                                                  struct saga_bytes *meta,
+                                                  struct saga_fault *fault);
+
+/* How many blocks there are. */
+SAGA_CHECKED enum saga_error saga_store_view_count(struct saga_store_view *view, uint64_t *count,
+                                                   struct saga_fault *fault);
+
+/* The block with the largest key up to `lsn`; NOT_FOUND (the fault is left
+ * alone): there is none. */
+SAGA_CHECKED enum saga_error saga_store_view_find(struct saga_store_view *view, uint64_t lsn,
+                                                  struct saga_store_block *block,
+                                                  struct saga_fault *fault);
+
+/* The block with the smallest key above `lsn`; NOT_FOUND likewise. */
+SAGA_CHECKED enum saga_error saga_store_view_after(struct saga_store_view *view, uint64_t lsn,
+                                                   struct saga_store_block *block,
+                                                   struct saga_fault *fault);
+
+/* The block after the one found last; NOT_FOUND likewise. */
+SAGA_CHECKED enum saga_error saga_store_view_next(struct saga_store_view *view,
+                                                  struct saga_store_block *block,
+                                                  struct saga_fault *fault);
+
+#endif
