@@ -256,6 +256,21 @@ START_TEST(a_large_text_is_written_whole) {
 }
 END_TEST
 
+START_TEST(for_people_members_keep_their_order) {
+    const char text[] = "{\"b\": [1.10, {\"z\": 1, \"a\": 2}], \"a\": \"\\u0041\"}";
+    struct saga_fault fault;
+    json_t *json;
+    size_t size;
+    ck_assert_int_eq(saga_json_parse(text, sizeof text - 1, &json, &fault), SAGA_OK);
+    char *plain = saga_json_text(json, &size);
+    ck_assert_ptr_nonnull(plain);
+    ck_assert_str_eq(plain, "{\"b\":[1.1,{\"z\":1,\"a\":2}],\"a\":\"A\"}");
+    ck_assert_uint_eq(size, strlen(plain));
+    free(plain);
+    json_decref(json);
+}
+END_TEST
+
 /* -------------------------------------------------------------------- merge */
 
 static void expect_merge(const char *base, const char *extra, const char *expected) {
@@ -319,6 +334,7 @@ static Suite *suite(void) {
     tcase_add_test(canonical, reals_read_back_the_same);
     tcase_add_test(canonical, the_locale_does_not_matter);
     tcase_add_test(canonical, a_large_text_is_written_whole);
+    tcase_add_test(canonical, for_people_members_keep_their_order);
     suite_add_tcase(suite, canonical);
     TCase *merge = tcase_create("merge");
     tcase_add_test(merge, merge_is_shallow_and_the_later_wins);

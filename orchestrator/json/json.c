@@ -92,6 +92,7 @@ struct text {
     char *bytes;
     size_t size;
     size_t room;
+    bool sorted; /* members by their keys' bytes */
     bool failed; /* no memory; what follows is dropped */
 };
 
@@ -199,7 +200,9 @@ static void put_object(struct text *text, const json_t *json) {
         keys[found++] = json_object_iter_key(i);
     }
     assert(found == count);
-    qsort(keys, count, sizeof *keys, compare_keys);
+    if (text->sorted) {
+        qsort(keys, count, sizeof *keys, compare_keys);
+    }
     put(text, "{", 1);
     for (size_t i = 0; i < count; i++) {
         put(text, ",", i > 0);
@@ -248,8 +251,8 @@ static void put_value(struct text *text, const json_t *json) {
     }
 }
 
-char *saga_json_canonical(const json_t *json, size_t *size) {
-    struct text text = {0};
+static char *write_text(const json_t *json, bool sorted, size_t *size) {
+    struct text text = {.sorted = sorted};
     put_value(&text, json);
     if (text.failed) {
         free(text.bytes);
@@ -258,6 +261,14 @@ char *saga_json_canonical(const json_t *json, size_t *size) {
     text.bytes[text.size] = '\0';
     *size = text.size;
     return text.bytes;
+}
+
+char *saga_json_canonical(const json_t *json, size_t *size) {
+    return write_text(json, true, size);
+}
+
+char *saga_json_text(const json_t *json, size_t *size) {
+    return write_text(json, false, size);
 }
 
 char *saga_json_merge(const void *base, size_t base_size, const json_t *extra, size_t *size) {

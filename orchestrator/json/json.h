@@ -26,6 +26,9 @@ SAGA_CHECKED enum saga_error saga_json_parse(const void *text, size_t size, json
  * shortest decimal that reads back the same. malloc'd; *size without the NUL. */
 char *saga_json_canonical(const json_t *json, size_t *size);
 
+/* The same, for people: members in the order in which they were set. */
+char *saga_json_text(const json_t *json, size_t *size);
+
 /* The canonical text of `base` with the members of `extra` set in it, shallow,
  * later wins. Both are texts of objects that were checked before; NULL if one
  * is not (or there is no memory). malloc'd. */
