@@ -56,6 +56,11 @@ static const struct bad syntax[] = {
     {"saga: s\n? [steps]\n: x\n",
      "2:3: a list or a mapping is no key | write 'KEY: VALUE', the key one word"},
     {"saga: s\n: x\n", "2:1: no key before the ':' | write 'KEY: VALUE', the key one word"},
+    {HEAD F U "exchange: 'x\n  y'\n",
+     "6:11: a value in single quotes goes on in the next line | write it in one line"},
+    {"saga: s\n]\n",
+     "2:1: flow sequence with invalid extra closing bracket | this is no YAML: look "
+     "at indentation, quotes and brackets"},
     {"just text\n", "1:1: a definition is no mapping of keys to values | its keys are: " ROOT_KEYS},
     {"- a\n- b\n", "1:1: a definition is no mapping of keys to values | its keys are: " ROOT_KEYS},
 };
@@ -254,6 +259,11 @@ static const struct bad participants[] = {
     {HEAD F U "  - {name: x, command: mail.send, no_effect: true}\n",
      "6:24: participant 'mail' is not listed under 'participants' | add 'mail: {fenced: true}', or "
      "false, to them"},
+    {"saga: s\nparticipants: {-: {}, parking: {}}\nsteps:\n"
+     "  - {name: x, command: parkin.block, no_effect: true}\n",
+     "2:16: '-' is no participant name | letters, digits, '-' and '_', a letter or digit first\n"
+     "2:23: no step has a command of participant 'parking' | remove it, or correct its name\n"
+     "4:24: participant 'parkin' is not listed under 'participants' | did you mean 'parking'?"},
     {"saga: s\nparticipants: {}\nsteps:\n" F,
      "4:25: participant 'f' is not listed under 'participants' | add 'f: {fenced: true}', or "
      "false, to them"},

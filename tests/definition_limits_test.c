@@ -151,6 +151,58 @@ START_TEST(headers_have_a_number_and_a_length) {
 }
 END_TEST
 
+/* The log could not give it back: a file that is small enough, with a canonical
+ * form that is not. */
+START_TEST(a_canonical_form_beyond_the_limit_is_refused) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    ck_assert_ptr_nonnull(out);
+    (void)fputs("saga: s\nsteps:\n", out);
+    for (int step = 0; step < SAGA_STEPS_MAX; step++) {
+        (void)fprintf(out, "  - {name: x%02d, command: a.x, no_effect: true, done: [", step);
+        for (int event = 0; event < 30; event++) {
+            (void)fprintf(out, "E%0*d,", SAGA_NAME_BYTES_MAX - 1, event);
+        }
+        (void)fputs("]}\n", out);
+    }
+    ck_assert_int_eq(fclose(out), 0);
+    ck_assert_uint_le(size, SAGA_DEFINITION_BYTES_MAX);
+    refuse_bytes(text, size,
+                 "1:1: with every default written out, the definition has 264960 "
+                 "bytes; at most 262144 are kept | shorten names, or lists of events");
+    free(text);
+}
+END_TEST
+
+/* A name with every byte of UTF-8's forms is quoted as it is, or as '?'. */
+START_TEST(characters_of_any_length_are_shown) {
+    static const struct {
+        const char *text, *expected;
+    } cases[] = {
+        {"\xc3\xa4\xe2\x82\xac\xf0\x9f\x9a\x80: x\nsaga: s\nsteps:\n" F,
+         "1:1: unknown key '\xc3\xa4\xe2\x82\xac\xf0\x9f\x9a\x80' | the keys here are: " ROOT_KEYS},
+        {"\"a\\eb\": x\nsaga: s\nsteps:\n" F,
+         "1:1: unknown key 'a?b' | the keys here are: " ROOT_KEYS},
+        {"x: \xe2\x82", "1:4: byte 0xe2 is no UTF-8 | save the file as UTF-8"},
+        {"x: \xe2\x28\xa1", "1:4: byte 0xe2 is no UTF-8 | save the file as UTF-8"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        refuse_bytes(cases[i].text, strlen(cases[i].text), cases[i].expected);
+    }
+}
+END_TEST
+
+START_TEST(nothing_is_freed_twice_or_without_need) {
+    saga_definition_free(NULL);
+    struct saga_diagnostics none = {.count = 0};
+    char *text = saga_diagnostics_text(&none, "f");
+    ck_assert_str_eq(text, "");
+    free(text);
+    saga_diagnostics_free(&none);
+}
+END_TEST
+
 /* ------------------------------------------------------------- as they print */
 
 START_TEST(they_print_as_compilers_do) {
@@ -274,6 +326,9 @@ static Suite *suite(void) {
     tcase_add_loop_test(limits, bytes_that_are_no_text_are_refused, 0, BYTES_CASES);
     tcase_add_test(limits, a_byte_order_mark_is_read_over);
     tcase_add_loop_test(limits, sizes_beyond_the_limits_are_refused, 0, SIZES_CASES);
+    tcase_add_test(limits, a_canonical_form_beyond_the_limit_is_refused);
+    tcase_add_test(limits, characters_of_any_length_are_shown);
+    tcase_add_test(limits, nothing_is_freed_twice_or_without_need);
     tcase_add_test(limits, the_sixty_fifth_step_is_refused);
     tcase_add_test(limits, names_have_a_length);
     tcase_add_test(limits, headers_have_a_number_and_a_length);

@@ -491,11 +491,11 @@ START_TEST(header_values_survive_as_they_are) {
     struct saga_definition *definition = load(
         "saga: s\n"
         "headers: {A: \"a \\\"quoted\\\" \\\\ one\", B: ' spaces ', C: 007, D: 'null', E: '',\n"
-        "          F: no, G: \"{x: [y]}, # z\"}\n"
+        "          F: no, G: \"{x: [y]}, # z\", H: 'it''s ''''''''''''''''''''', I: ''''}\n"
         "steps: [{name: x, command: a.x, no_effect: true}]\n");
     check_texts(definition->header_values,
                 (const char *[]){"a \"quoted\" \\ one", " spaces ", "007", "null", "", "no",
-                                 "{x: [y]}, # z", NULL});
+                                 "{x: [y]}, # z", "it's ''''''''''", "'", NULL});
     check_round_trip(definition);
     saga_definition_free(definition);
 }
