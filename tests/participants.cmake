@@ -12,3 +12,5 @@ saga_test(switches_test LINKS saga_participant_fixture)
 foreach(test participant_test participant_refusal_test participant_failure_test participant_crash_test)
     saga_test(${test} LINKS saga_participant_fixture)
 endforeach()
+
+saga_test(services_test LINKS saga_participant_fixture saga_parking saga_booking saga_billing)

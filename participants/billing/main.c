@@ -1,0 +1,42 @@
+/* billing: the billing service's command line. */
+#include "billing.h"
+#include "command_line.h"
+
+#define BILL_COLUMNS "SELECT id, total AS total_cents, status, reference_no FROM billing_requests "
+
+const char *argp_program_version = "billing (sagad) " SAGA_VERSION;
+
+static enum saga_error list_bills(const struct saga_verb_input *input, int *exit_status,
+                                  struct saga_fault *fault) {
+    (void)exit_status;
+    return saga_print_rows(saga_billing_service(), input->database, BILL_COLUMNS "ORDER BY id",
+                           NULL, NULL, fault);
+}
+
+static enum saga_error show_bills(const struct saga_verb_input *input, int *exit_status,
+                                  struct saga_fault *fault) {
+    (void)exit_status;
+    size_t count;
+    enum saga_error error = saga_print_rows(saga_billing_service(), input->database,
+                                            BILL_COLUMNS "WHERE reference_no = ?1 ORDER BY id",
+                                            input->argument, &count, fault);
+    if (error == SAGA_OK && count == 0) {
+        return saga_fault_set(fault, SAGA_ERROR_NOT_FOUND,
+                              "no bill has the reference %s; try billing_request_list",
+                              input->argument);
+    }
+    return error;
+}
+
+static const struct saga_verb verbs[] = {
+    {"billing_request_list", NULL, "Shows all bills.", NULL, true, list_bills},
+    {"billing_request_details_by_reference_no", "REF",
+     "Shows the bills of one booking, by its reference <slot>:<booking>.", NULL, true, show_bills},
+};
+
+int main(int argc, char **argv) {
+    return saga_command_line_run(
+        argc, argv,
+        "The billing service of the booking example: its bills, one JSON object a line.", verbs,
+        sizeof verbs / sizeof verbs[0]);
+}
