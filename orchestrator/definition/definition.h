@@ -73,8 +73,11 @@ void saga_diagnostics_free(struct saga_diagnostics *diagnostics);
  * Returns a malloc'd text. */
 char *saga_diagnostics_text(const struct saga_diagnostics *diagnostics, const char *file);
 
-/* Reads a definition. On SAGA_OK *definition is the caller's, to be freed; on
- * INVALID `diagnostics` has every error found, in the order of the file. */
+/* Reads a definition; keeps nothing of `text`. On SAGA_OK *definition is the
+ * caller's, to be freed, its plan passes saga_plan_check(), and `diagnostics`
+ * is empty; on INVALID *definition is NULL, and `diagnostics` (uninitialised
+ * before) has every error found, in the order of the file: the first hundred,
+ * and one more that counts the rest. */
 SAGA_CHECKED enum saga_error saga_definition_parse(const char *text, size_t size,
                                                    struct saga_definition **definition,
                                                    struct saga_diagnostics *diagnostics);
