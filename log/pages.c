@@ -80,10 +80,6 @@ static const char *meta_damage(const struct meta_page *meta, uint64_t number) {
     if (meta->map_bytes > MAP_BYTES_MAX || meta->last_page >= meta->map_bytes / size) {
         return "its map is smaller than its pages";
     }
-    if ((meta->free.root != NO_PAGE && meta->free.root > meta->last_page) ||
-        (meta->main.root != NO_PAGE && meta->main.root > meta->last_page)) {
-        return "its root is behind its last page";
-    }
     if (meta->transaction != 0 && (meta->transaction & 1) != number) {
         return "it belongs in the other meta page's place";
     }
@@ -120,6 +116,10 @@ static enum saga_error read_meta(int fd, const char *path, uint64_t number, uint
     return damage == NULL ? SAGA_OK : refuse(fault, path, where, damage);
 }
 
+static bool is_behind_end(const struct tree *tree, uint64_t last_page) {
+    return tree->root != NO_PAGE && tree->root > last_page;
+}
+
 /* Transactions fill the two pages in turn, so they are one apart; in a log
  * nobody wrote to yet both are 0. */
 static bool are_consecutive(const struct meta_page metas[2]) {
@@ -141,6 +141,12 @@ static enum saga_error check_once(int fd, const char *path, struct saga_fault *f
         return refuse(fault, path, "meta pages", "the two do not follow one another");
     }
     const struct meta_page *live = &metas[metas[0].transaction < metas[1].transaction];
+    /* The other one may have roots of a transaction that failed: LMDB puts its
+     * number and last page back then, and leaves the rest. */
+    if (is_behind_end(&live->free, live->last_page) ||
+        is_behind_end(&live->main, live->last_page)) {
+        return refuse(fault, path, "meta pages", "a root is behind the last page");
+    }
     uint64_t size_min = (live->last_page + 1) * live->free.page_bytes;
     /* After the meta pages, so that a file which grows meanwhile is not short. */
     struct stat status;

@@ -19,7 +19,7 @@ static const uint8_t *noise(void) {
 }
 
 static uint32_t payload_size(uint64_t lsn, struct splitmix *random) {
-    if (lsn % 499 == 0) {
+    if (lsn % 199 == 0) {
         return LARGEST;
     }
     if (lsn % 97 == 0) {
