@@ -38,13 +38,13 @@ tsan: ## the tests under the thread sanitizer
 	@$(PACKAGES) test
 	@cmake --preset tsan
 	@cmake --build --preset tsan
-	@ctest --preset tsan
+	@ctest --preset tsan --parallel $$(nproc)
 
 coverage: ## lines and branches that the tests reach
 	@$(PACKAGES) test analysis
 	@cmake --preset coverage
 	@cmake --build --preset coverage
-	@ctest --preset coverage
+	@ctest --preset coverage --parallel $$(nproc)
 	@gcovr --root . --object-directory build-coverage --exclude tests/ --exclude bench/ \
 		--exclude-unreachable-branches --sort-uncovered --txt build-coverage/coverage.txt --print-summary
 
