@@ -49,7 +49,7 @@ coverage: ## lines and branches that the tests reach
 		--exclude-unreachable-branches --sort-uncovered --txt build-coverage/coverage.txt --print-summary
 
 bench: build ## measures what docs/performance.md records
-	@bench/run
+	@for program in build/bench/bench-*; do echo "== $$program"; "$$program" || exit 1; done
 
 soak: build ## simulation and kill tests over and over: make soak ROUNDS=10
 	@$(PACKAGES) test
