@@ -1,0 +1,41 @@
+/*
+ * A saga as the world sees it: JSON, in the words of docs/protocol.md.
+ *
+ * Hides which records make a saga's data, times and reason.
+ *
+ * Threads: no state.
+ */
+#ifndef SAGA_VIEW_H
+#define SAGA_VIEW_H
+
+#include <jansson.h>
+
+#include "chain.h"
+#include "definition.h"
+#include "saga.h"
+
+/* "2024-06-11T09:30:00.125Z": RFC 3339, UTC, ms. `text` has SAGA_TIME_TEXT_SIZE
+ * bytes; returns it. A time beyond the year 9999 is given as the end of that. */
+#define SAGA_TIME_TEXT_SIZE 25
+char *saga_view_time(int64_t ms_since_1970, char *text);
+
+/* What is known of a saga. Where something cannot be had (a quarantined saga),
+ * what comes of it is null, and `steps` empty. */
+struct saga_view {
+    struct saga_id id;
+    const struct saga_chain *chain;           /* its records; NULL: cannot be read */
+    const struct saga *saga;                  /* their fold; NULL: there is none */
+    const struct saga_definition *definition; /* NULL: cannot be read */
+    const char *status;                       /* wins over the fold's; NULL: the fold's */
+};
+
+/*   {"id", "saga", "version", "status", "reason", "started_at", "ended_at",
+ *    "data", "steps": [{"name", "status", "attempts"}]}
+ *
+ * reason: why it is parked, or why it goes (or went) backward. data: the input,
+ * and merged into it the content of every done verdict on an action or a fence,
+ * up to the last record that was folded. attempts: of the command that was
+ * issued last for the step. The caller owns the result; NULL: no memory. */
+json_t *saga_view_json(const struct saga_view *view);
+
+#endif
