@@ -14,3 +14,13 @@ foreach(test participant_test participant_refusal_test participant_failure_test 
 endforeach()
 
 saga_test(services_test LINKS saga_participant_fixture saga_parking saga_booking saga_billing)
+
+# The client of the HTTP API, against a server that says what it is told.
+add_library(saga_scripted_server STATIC scripted_server.c)
+target_include_directories(saga_scripted_server PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(saga_scripted_server PRIVATE saga_flags PUBLIC PkgConfig::CHECK Threads::Threads)
+saga_test(http_client_test LINKS saga_http_client saga_scripted_server)
+saga_test(services_cli_test LINKS saga_participant_fixture saga_scripted_server
+    saga_parking saga_booking saga_billing)
+target_compile_definitions(services_cli_test PRIVATE SAGA_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
+add_dependencies(services_cli_test parking booking billing)
