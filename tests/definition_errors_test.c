@@ -354,7 +354,7 @@ static const struct bad pivots[] = {
 
 #define TABLE_TEST(name)                                                                           \
     START_TEST(name##_are_refused) {                                                               \
-        refuse(&name[_i]);                                                                         \
+        refuse(&(name)[_i]);                                                                       \
     }                                                                                              \
     END_TEST
 #define TABLE_ADD(tcase, name)                                                                     \

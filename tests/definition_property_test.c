@@ -47,7 +47,8 @@ static const char full[] =
     "    compensation:\n"
     "      command: u.f\n"
     "  - {name: e, command: f.g, pivot: true, on_unknown: fence}\n"
-    "  - {name: f, command: u.h, retry: {attempts: unlimited}}\n";
+    "  - {name: f, command: u.h, retry: {attempts: unlimited}}\n"
+    "  - {name: g, command: f.i, deadline: none}\n";
 
 /* Words that mean something somewhere. */
 static const char *const words[] = {
@@ -211,23 +212,45 @@ static bool is_shown(const char *text) {
     return true;
 }
 
+/* How to have the present round again: written by the round, printed when it
+ * fails or crashes. */
+static char repeat_line[96];
+static size_t repeat_size;
+
+static void repeat_print(int signal_number) {
+    ssize_t written = write(STDERR_FILENO, repeat_line, repeat_size);
+    (void)written; /* the process is on its way out; there is nobody to tell */
+    (void)signal(signal_number, SIG_DFL);
+    (void)raise(signal_number);
+}
+
+static void repeat_note(uint64_t seed) {
+    int length = snprintf(repeat_line, sizeof repeat_line,
+                          "repeat with SAGA_SEED=%llu SAGA_ROUNDS=1\n", (unsigned long long)seed);
+    ck_assert_int_gt(length, 0);
+    repeat_size = (size_t)length;
+}
+
+/* A check that says how to repeat the round that fails it. */
+#define HOLDS(condition) ck_assert_msg((condition), "%s; %s", #condition, repeat_line)
+
 static void check_diagnostics(struct saga_diagnostics *diagnostics) {
-    ck_assert_uint_gt(diagnostics->count, 0);
-    ck_assert_uint_le(diagnostics->count, 101);
+    HOLDS(diagnostics->count > 0);
+    HOLDS(diagnostics->count <= 101);
     for (size_t i = 0; i < diagnostics->count; i++) {
         const struct saga_diagnostic *item = &diagnostics->items[i];
-        ck_assert_uint_ge(item->line, 1);
-        ck_assert_uint_ge(item->column, 1);
-        ck_assert_uint_gt(strlen(item->message), 0);
-        ck_assert(is_shown(item->message));
-        ck_assert(item->hint == NULL || is_shown(item->hint));
-        ck_assert(item->excerpt == NULL || is_shown(item->excerpt));
+        HOLDS(item->line >= 1);
+        HOLDS(item->column >= 1);
+        HOLDS(strlen(item->message) > 0);
+        HOLDS(is_shown(item->message));
+        HOLDS(item->hint == NULL || is_shown(item->hint));
+        HOLDS(item->excerpt == NULL || is_shown(item->excerpt));
         const struct saga_diagnostic *before = i == 0 ? item : item - 1;
-        ck_assert(before->line < item->line ||
-                  (before->line == item->line && before->column <= item->column));
+        HOLDS(before->line < item->line ||
+              (before->line == item->line && before->column <= item->column));
     }
     char *printed = saga_diagnostics_text(diagnostics, "f");
-    ck_assert_uint_gt(strlen(printed), 0);
+    HOLDS(strlen(printed) > 0);
     free(printed);
     saga_diagnostics_free(diagnostics);
 }
@@ -235,14 +258,13 @@ static void check_diagnostics(struct saga_diagnostics *diagnostics) {
 static void check_definition(const struct saga_definition *definition) {
     struct saga_definition *again = NULL;
     struct saga_diagnostics diagnostics;
-    ck_assert(saga_plan_check(&definition->plan));
-    ck_assert_int_eq(saga_definition_parse(definition->canonical, definition->canonical_size,
-                                           &again, &diagnostics),
-                     SAGA_OK);
-    ck_assert_str_eq(again->canonical, definition->canonical);
-    ck_assert_str_eq(again->hash, definition->hash);
+    HOLDS(saga_plan_check(&definition->plan));
+    HOLDS(saga_definition_parse(definition->canonical, definition->canonical_size, &again,
+                                &diagnostics) == SAGA_OK);
+    HOLDS(strcmp(again->canonical, definition->canonical) == 0);
+    HOLDS(strcmp(again->hash, definition->hash) == 0);
     /* Plans come from zeroed memory: equal ones are equal byte for byte. */
-    ck_assert_mem_eq(&again->plan, &definition->plan, sizeof again->plan);
+    HOLDS(memcmp(&again->plan, &definition->plan, sizeof again->plan) == 0);
     saga_definition_free(again);
 }
 
@@ -253,13 +275,13 @@ static bool check_text(const struct text *text) {
     enum saga_error error =
         saga_definition_parse(text->bytes, text->size, &definition, &diagnostics);
     if (error == SAGA_OK) {
-        ck_assert_uint_eq(diagnostics.count, 0);
+        HOLDS(diagnostics.count == 0);
         check_definition(definition);
         saga_definition_free(definition);
         return true;
     }
-    ck_assert_int_eq(error, SAGA_ERROR_INVALID);
-    ck_assert_ptr_null(definition);
+    HOLDS(error == SAGA_ERROR_INVALID);
+    HOLDS(definition == NULL);
     check_diagnostics(&diagnostics);
     return false;
 }
@@ -271,19 +293,6 @@ static void text_read(struct text *text, const char *path) {
     ck_assert_uint_gt(text->size, 0);
     ck_assert_uint_lt(text->size, TEXT_BYTES_MAX);
     ck_assert_int_eq(fclose(file), 0);
-}
-
-/* Says, when a round fails or crashes, how to have it again. */
-static uint64_t seed_now;
-
-static void seed_print(int signal_number) {
-    char line[96];
-    int length = snprintf(line, sizeof line, "repeat with SAGA_SEED=%llu SAGA_ROUNDS=1\n",
-                          (unsigned long long)seed_now);
-    ssize_t written = write(STDERR_FILENO, line, (size_t)length);
-    (void)written; /* the process is on its way out; there is nobody to tell */
-    (void)signal(signal_number, SIG_DFL);
-    (void)raise(signal_number);
 }
 
 static uint64_t number_of(const char *name, uint64_t otherwise) {
@@ -303,10 +312,10 @@ START_TEST(mangled_definitions_are_refused_or_right) {
     uint64_t seed = number_of("SAGA_SEED", 1);
     uint64_t rounds = number_of("SAGA_ROUNDS", ROUNDS);
     uint64_t loaded = 0;
-    (void)signal(SIGABRT, seed_print);
-    (void)signal(SIGSEGV, seed_print);
+    (void)signal(SIGABRT, repeat_print);
+    (void)signal(SIGSEGV, repeat_print);
     for (uint64_t round = 0; round < rounds; round++) {
-        seed_now = seed + round;
+        repeat_note(seed + round);
         struct splitmix random = {.state = seed + round};
         static struct text text;
         text = originals[splitmix_below(&random, 3)];

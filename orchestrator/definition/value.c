@@ -106,6 +106,8 @@ bool saga_value_name(struct saga_report *report, const struct saga_yaml_node *no
                                      "a letter or digit first"},
     };
     const char *hint = rules[kind].hint;
+    const char *marks = rules[kind].marks;
+    assert(marks != NULL);
     if (node->kind != SAGA_YAML_SCALAR || node->absent || node->size == 0) {
         saga_report_add(report, saga_yaml_place(node), hint, "a %s should be here", what);
         return false;
@@ -118,7 +120,7 @@ bool saga_value_name(struct saga_report *report, const struct saga_yaml_node *no
     }
     for (size_t i = 0; i < node->size; i++) {
         char byte = node->text[i];
-        bool mark = byte != '\0' && strchr(rules[kind].marks, byte) != NULL;
+        bool mark = byte != '\0' && strchr(marks, byte) != NULL;
         if (!is_alphanumeric(byte) && !(mark && i > 0)) {
             saga_report_add(report, node->span, hint, "'%s' is no %s", shown(report, node), what);
             return false;
