@@ -5,15 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#include "catalog.h"
 #include "failpoint.h"
 #include "identity.h"
 #include "json.h"
-#include "registry.h"
+#include "recall.h"
 #include "render.h"
-#include "replay.h"
 
 /* Limits of what a client may say (docs/protocol.md). */
 #define INPUT_BYTES_MAX (1u << 20)
@@ -36,14 +33,12 @@ struct saga_engine {
     struct saga_engine_config config;
     struct saga_log *log;
     struct saga_outlet outlet;
+    struct saga_recall *recall; /* owns the following three */
     struct saga_coordinator *coordinator;
-    void *memory; /* the coordinator's */
-    size_t memory_size;
     struct saga_catalog *catalog;
     struct saga_registry *registry;
     struct saga_id_source ids;
-    struct saga_recovery_report *report; /* while recovering */
-    int64_t base_ms;                     /* the engine's time is boot_ms + this */
+    int64_t base_ms; /* the engine's time is boot_ms + this */
     uint64_t epoch_lsn;
     uint32_t epoch;
     bool draining;
@@ -798,76 +793,6 @@ enum saga_error saga_engine_commit(struct saga_engine *engine, struct saga_momen
 
 /* ----------------------------------------------------------------- opening */
 
-static bool load_definition(void *context, const struct saga_record *record) {
-    struct saga_engine *engine = context;
-    struct saga_definition *definition = NULL;
-    struct saga_diagnostics diagnostics = {0};
-    if (saga_definition_parse(record->payload.data, record->payload.size, &definition,
-                              &diagnostics) != SAGA_OK) {
-        saga_diagnostics_free(&diagnostics);
-        return false;
-    }
-    if (saga_registry_add(engine->registry, definition, record->lsn, NULL) != SAGA_OK) {
-        saga_definition_free(definition);
-        return false;
-    }
-    engine->report->records++;
-    engine->report->definitions++;
-    return saga_coordinator_define(engine->coordinator, &definition->plan);
-}
-
-static void index_start(struct saga_engine *engine, const struct saga_record *record) {
-    const struct saga_definition *definition =
-        saga_registry_at(engine->registry, record->definition_lsn);
-    uint64_t number = saga_catalog_add(engine->catalog, &record->saga, record->definition_lsn,
-                                       record->lsn, "running");
-    engine->report->sagas++;
-    if (record->fact == SAGA_STARTED && record->key.size > 0 && definition != NULL) {
-        struct saga_catalog_key hashed;
-        saga_catalog_hash(engine->catalog, record->key, definition->name, record->payload, &hashed);
-        hashed.entry = number;
-        if (saga_catalog_recall(engine->catalog, &hashed) == NULL) {
-            saga_catalog_remember(engine->catalog, &hashed);
-        }
-    }
-}
-
-static void index_record(void *context, const struct saga_record *record, enum saga_replay result) {
-    struct saga_engine *engine = context;
-    struct saga_catalog_entry *entry;
-    const struct saga_plan *plan;
-    engine->report->records++;
-    if (record->fact == SAGA_EPOCH_STARTED) {
-        return;
-    }
-    entry = saga_catalog_find(engine->catalog, &record->saga);
-    if (entry == NULL) {
-        index_start(engine, record); /* by any record: what is in the log is shown */
-        entry = saga_catalog_find(engine->catalog, &record->saga);
-    }
-    entry->last_lsn = record->lsn;
-    bool late = result == SAGA_REPLAY_NO_SAGA && record->fact == SAGA_LATE_REPLY_RECEIVED;
-    if (result != SAGA_REPLAYED) {
-        entry->status = late ? entry->status : "quarantined";
-    } else {
-        const struct saga *saga = saga_coordinator_find(engine->coordinator, &record->saga, &plan);
-        entry->status = saga != NULL ? saga_status_name(saga) : saga_outcome_name(record->outcome);
-    }
-}
-
-static void note_quarantine(void *context, const struct saga_id *id, const char *why) {
-    struct saga_engine *engine = context;
-    struct saga_catalog_entry *entry = saga_catalog_find(engine->catalog, id);
-    char text[SAGA_ID_TEXT_SIZE];
-    if (engine->report->quarantined++ == 0) {
-        (void)snprintf(engine->report->first_quarantined, sizeof engine->report->first_quarantined,
-                       "saga %s: %s", saga_id_text(id, text), why);
-    }
-    if (entry != NULL) {
-        entry->status = "quarantined";
-    }
-}
-
 static enum saga_error begin_epoch(struct saga_engine *engine, struct saga_moment now,
                                    struct saga_fault *fault) {
     int64_t seen_ms = saga_coordinator_now(engine->coordinator);
@@ -881,46 +806,26 @@ static enum saga_error begin_epoch(struct saga_engine *engine, struct saga_momen
     return saga_engine_commit(engine, now, fault);
 }
 
-static enum saga_error recover(struct saga_engine *engine, struct saga_moment now,
-                               struct saga_fault *fault) {
-    const struct saga_replay_hooks hooks = {
-        .context = engine,
-        .definition = load_definition,
-        .folded = index_record,
-        .quarantined = note_quarantine,
-    };
-    const struct saga_replay_options options = {.guard_path = engine->config.guard_path};
-    enum saga_error error =
-        saga_replay_run(engine->log, engine->coordinator, &hooks, &options, fault);
-    if (error == SAGA_OK) {
-        engine->report->open = saga_coordinator_counters(engine->coordinator)->open;
-        error = begin_epoch(engine, now, fault);
-    }
-    return error;
-}
-
 static enum saga_error no_memory(struct saga_fault *fault) {
     return saga_fault_set(fault, SAGA_ERROR_FAILED, "no memory for the engine");
 }
 
-/* The coordinator's memory is mapped, not reserved: pages come as sagas do. */
-static enum saga_error make_parts(struct saga_engine *engine, struct saga_fault *fault) {
-    const struct saga_limits *limits = &engine->config.limits;
-    engine->memory_size = saga_coordinator_size(limits);
-    engine->memory = mmap(NULL, engine->memory_size, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (engine->memory == MAP_FAILED) {
-        engine->memory = NULL;
-        return no_memory(fault);
+static enum saga_error recover(struct saga_engine *engine, struct saga_moment now,
+                               struct saga_recovery_report *report, struct saga_fault *fault) {
+    const struct saga_recall_options options = {
+        .limits = engine->config.limits,
+        .hash_seed = engine->config.hash_seed,
+        .guard_path = engine->config.guard_path,
+    };
+    enum saga_error error = saga_recall_open(&engine->recall, engine->log, &options, fault);
+    if (error != SAGA_OK) {
+        return error;
     }
-    engine->coordinator = saga_coordinator_init(engine->memory, limits);
-    engine->catalog = saga_catalog_open(engine->config.hash_seed);
-    engine->registry = saga_registry_open(limits->plans_max, limits->participants_max);
-    engine->ended = malloc(saga_size(SAGA_STEPS_MAX));
-    if (engine->catalog == NULL || engine->registry == NULL || engine->ended == NULL) {
-        return no_memory(fault);
-    }
-    return SAGA_OK;
+    *report = engine->recall->report;
+    engine->coordinator = engine->recall->coordinator;
+    engine->catalog = engine->recall->catalog;
+    engine->registry = engine->recall->registry;
+    return begin_epoch(engine, now, fault);
 }
 
 void saga_engine_config_default(struct saga_engine_config *config) {
@@ -944,18 +849,14 @@ enum saga_error saga_engine_open(struct saga_engine **engine, struct saga_log *l
     if (made == NULL) {
         return no_memory(fault);
     }
-    memset(report, 0, sizeof *report);
     made->config = *config;
     made->log = log;
     made->outlet = *outlet;
-    made->report = report;
     made->ids =
         (struct saga_id_source){.random = config->random, .context = config->random_context};
-    enum saga_error error = make_parts(made, fault);
-    if (error == SAGA_OK) {
-        error = recover(made, now, fault);
-    }
-    made->report = NULL;
+    made->ended = malloc(saga_size(SAGA_STEPS_MAX));
+    enum saga_error error =
+        made->ended == NULL ? no_memory(fault) : recover(made, now, report, fault);
     if (error != SAGA_OK) {
         saga_engine_close(made);
         return error;
@@ -968,11 +869,7 @@ void saga_engine_close(struct saga_engine *engine) {
     if (engine == NULL) {
         return;
     }
-    if (engine->memory != NULL) {
-        munmap(engine->memory, engine->memory_size);
-    }
-    saga_catalog_close(engine->catalog);
-    saga_registry_close(engine->registry);
+    saga_recall_close(engine->recall);
     free(engine->ended);
     free(engine->pending);
     free(engine);

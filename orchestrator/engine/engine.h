@@ -24,6 +24,7 @@
 #include "definition.h"
 #include "error.h"
 #include "log.h"
+#include "recall.h"
 
 struct saga_engine;
 
@@ -142,16 +143,6 @@ struct saga_engine_config {
     const char *guard_path; /* of recovery (guard.h); NULL: none */
 };
 void saga_engine_config_default(struct saga_engine_config *config);
-
-/* What recovery found. */
-struct saga_recovery_report {
-    uint64_t records;     /* read */
-    uint64_t sagas;       /* started in them */
-    uint64_t open;        /* of those, not ended */
-    uint64_t quarantined; /* of those, out of service */
-    uint64_t definitions;
-    char first_quarantined[256]; /* which, and why; empty: none */
-};
 
 /* Recovers the state from the log and begins a new epoch. Nothing is sent
  * before saga_engine_commit() and later turns. `log` stays the caller's.

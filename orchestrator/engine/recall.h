@@ -1,0 +1,53 @@
+/*
+ * What a log says, in memory: its open sagas, all of its sagas, its definitions.
+ *
+ * Made by recovery, for the engine, which goes on from there, and for the
+ * inspection tool, which only looks: so that it shows what a restart would see.
+ *
+ * Threads: one; the registry as registry.h says.
+ */
+#ifndef SAGA_RECALL_H
+#define SAGA_RECALL_H
+
+#include "catalog.h"
+#include "coordinator.h"
+#include "error.h"
+#include "log.h"
+#include "registry.h"
+
+/* What recovery found. */
+struct saga_recovery_report {
+    uint64_t records;     /* read */
+    uint64_t sagas;       /* started in them */
+    uint64_t open;        /* of those, not ended */
+    uint64_t quarantined; /* of those, out of service */
+    uint64_t definitions;
+    char first_quarantined[256]; /* which, and why; empty: none */
+};
+
+struct saga_recall_options {
+    struct saga_limits limits;
+    uint64_t hash_seed;     /* of the catalog */
+    const char *guard_path; /* guard.h; NULL: none */
+    /* Told of every saga that is taken out of service, and why; NULL: nobody. */
+    void (*quarantined)(void *context, const struct saga_id *id, const char *why);
+    void *context;
+};
+
+struct saga_recall {
+    struct saga_coordinator *coordinator; /* the open sagas */
+    struct saga_catalog *catalog;         /* every saga, every start key */
+    struct saga_registry *registry;       /* every definition */
+    struct saga_recovery_report report;
+    void *memory; /* the coordinator's */
+    size_t memory_size;
+    struct saga_recall_options options;
+};
+
+/* Reads the whole log. Errors: LOG_REFUSED, FULL (more open sagas than the limit), FAILED. */
+SAGA_CHECKED enum saga_error saga_recall_open(struct saga_recall **recall, struct saga_log *log,
+                                              const struct saga_recall_options *options,
+                                              struct saga_fault *fault);
+void saga_recall_close(struct saga_recall *recall);
+
+#endif
