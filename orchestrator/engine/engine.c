@@ -11,10 +11,11 @@
 #include "json.h"
 #include "recall.h"
 #include "render.h"
+#include "reply.h"
+#include "revive.h"
 
 /* Limits of what a client may say (docs/protocol.md). */
 #define INPUT_BYTES_MAX (1u << 20)
-#define REPLY_BYTES_MAX (1u << 20)
 #define KEY_BYTES_MAX   255
 #define NOTE_BYTES_MAX  1000
 
@@ -48,7 +49,6 @@ struct saga_engine {
     unsigned kinds; /* of failpoints in this batch */
     uint64_t batch_first_lsn;
     struct saga_engine_stats stats;
-    struct saga *ended; /* room for one saga that has ended, to judge a late reply */
 };
 
 /* --------------------------------------------------------------- pending */
@@ -366,80 +366,9 @@ static void take_start(struct saga_engine *engine, struct saga_request *request,
 
 /* ------------------------------------------------------------------ replies */
 
-/* What a reply's body says, where no header says it. False: it cannot be read. */
-static bool read_verdict(const struct saga_request *request,
-                         const struct saga_definition *definition, uint8_t *verdict, bool *listed) {
-    struct saga_fault fault;
-    json_t *json = NULL;
-    *verdict = request->verdict;
-    *listed = true;
-    if (request->body.size == 0) {
-        *listed = *verdict != 0;
-        *verdict = *verdict != 0 ? *verdict : SAGA_UNKNOWN;
-        return true;
-    }
-    if (request->body.size > REPLY_BYTES_MAX ||
-        saga_json_parse(request->body.data, request->body.size, &json, &fault) != SAGA_OK) {
-        return false;
-    }
-    bool readable = json_is_object(json);
-    if (readable && *verdict == 0) {
-        const json_t *event = json_object_get(json, "reply_state");
-        *verdict = SAGA_UNKNOWN;
-        if (json_is_string(event)) {
-            *verdict = (uint8_t)saga_definition_verdict(
-                definition, request->command.step, (enum saga_operation)request->command.operation,
-                json_string_value(event), json_string_length(event));
-        }
-        *listed = *verdict != SAGA_UNKNOWN;
-    }
-    json_decref(json);
-    return readable;
-}
-
 static const struct saga_definition *definition_of(const struct saga_plan *plan) {
     return (const struct saga_definition *)(const void *)((const char *)plan -
                                                           offsetof(struct saga_definition, plan));
-}
-
-/* Folds a saga that has ended from its chain, into engine->ended. False: its
- * records cannot be read, or make no story. */
-static bool fold_ended(struct saga_engine *engine, const struct saga_catalog_entry *entry,
-                       const struct saga_plan *plan) {
-    uint64_t lsns[1024];
-    size_t count = 0;
-    struct saga_record record;
-    for (uint64_t lsn = entry->last_lsn; lsn != 0; lsn = record.previous_lsn) {
-        if (count == sizeof lsns / sizeof lsns[0] ||
-            saga_log_read(engine->log, lsn, &record, NULL) != SAGA_OK) {
-            return false;
-        }
-        lsns[count++] = lsn;
-    }
-    while (count-- > 0) {
-        if (saga_log_read(engine->log, lsns[count], &record, NULL) != SAGA_OK) {
-            return false;
-        }
-        if (record.fact == SAGA_STARTED) {
-            if (saga_begin(engine->ended, plan, &record) != SAGA_APPLIED) {
-                return false;
-            }
-            continue;
-        }
-        if (record.epoch > engine->ended->epoch) {
-            struct saga_record epoch = {.fact = SAGA_EPOCH_STARTED,
-                                        .at_ms = record.at_ms,
-                                        .epoch = record.epoch,
-                                        .step = SAGA_STEP_NONE};
-            if (saga_apply(engine->ended, plan, &epoch) != SAGA_APPLIED) {
-                return false;
-            }
-        }
-        if (saga_apply(engine->ended, plan, &record) != SAGA_APPLIED) {
-            return false;
-        }
-    }
-    return true;
 }
 
 /* A reply to a saga that has ended: recorded once, counted, and no more. */
@@ -447,10 +376,12 @@ static enum saga_answer reply_to_ended(struct saga_engine *engine, struct saga_e
                                        struct saga_catalog_entry *entry,
                                        const struct saga_plan *plan) {
     struct saga_decision decision;
-    if (!fold_ended(engine, entry, plan)) {
+    struct saga *saga = saga_revive(engine->log, plan, entry->last_lsn);
+    if (saga == NULL) {
         return SAGA_ANSWER_STALE;
     }
-    saga_decide(engine->ended, plan, event, saga_log_next_lsn(engine->log), &decision);
+    saga_decide(saga, plan, event, saga_log_next_lsn(engine->log), &decision);
+    free(saga);
     assert(decision.render_step == SAGA_STEP_NONE);
     for (size_t i = 0; i < decision.record_count; i++) {
         append(engine, &decision.records[i]);
@@ -475,11 +406,12 @@ static void take_reply(struct saga_engine *engine, struct saga_request *request,
         return;
     }
     if (request->command.step >= definition->plan.step_count ||
-        !read_verdict(request, definition, &verdict, &listed)) {
+        !saga_reply_read(definition, &request->command, request->verdict, request->body, &verdict,
+                         &listed)) {
         engine->stats.replies_malformed++;
         refuse(engine, request, SAGA_RESULT_INVALID,
                "a reply that cannot be read (its body must be a JSON object of at most %u bytes)",
-               REPLY_BYTES_MAX);
+               SAGA_REPLY_BYTES_MAX);
         return;
     }
     engine->stats.replies_unlisted += !listed;
@@ -806,10 +738,6 @@ static enum saga_error begin_epoch(struct saga_engine *engine, struct saga_momen
     return saga_engine_commit(engine, now, fault);
 }
 
-static enum saga_error no_memory(struct saga_fault *fault) {
-    return saga_fault_set(fault, SAGA_ERROR_FAILED, "no memory for the engine");
-}
-
 static enum saga_error recover(struct saga_engine *engine, struct saga_moment now,
                                struct saga_recovery_report *report, struct saga_fault *fault) {
     const struct saga_recall_options options = {
@@ -847,16 +775,14 @@ enum saga_error saga_engine_open(struct saga_engine **engine, struct saga_log *l
                                  struct saga_recovery_report *report, struct saga_fault *fault) {
     struct saga_engine *made = calloc(1, sizeof *made);
     if (made == NULL) {
-        return no_memory(fault);
+        return saga_fault_set(fault, SAGA_ERROR_FAILED, "no memory for the engine");
     }
     made->config = *config;
     made->log = log;
     made->outlet = *outlet;
     made->ids =
         (struct saga_id_source){.random = config->random, .context = config->random_context};
-    made->ended = malloc(saga_size(SAGA_STEPS_MAX));
-    enum saga_error error =
-        made->ended == NULL ? no_memory(fault) : recover(made, now, report, fault);
+    enum saga_error error = recover(made, now, report, fault);
     if (error != SAGA_OK) {
         saga_engine_close(made);
         return error;
@@ -870,7 +796,6 @@ void saga_engine_close(struct saga_engine *engine) {
         return;
     }
     saga_recall_close(engine->recall);
-    free(engine->ended);
     free(engine->pending);
     free(engine);
 }
