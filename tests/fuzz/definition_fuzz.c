@@ -7,6 +7,8 @@
  */
 #include "definition.h"
 
+#include "../definition_plan.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
                                   &diagnostics);
     assert(error == SAGA_OK);
     assert(strcmp(again->canonical, definition->canonical) == 0);
-    assert(memcmp(&again->plan, &definition->plan, sizeof again->plan) == 0);
+    assert(definition_plan_equal(&again->plan, &definition->plan));
     saga_definition_free(again);
     saga_definition_free(definition);
     return 0;
