@@ -265,7 +265,6 @@ static struct saga_record *write_reply(struct draft *draft, enum saga_fact fact,
     record->revision = event->revision;
     record->attempt = event->attempt;
     record->verdict = verdict;
-    record->key = event->key;
     record->payload = event->payload;
     return record;
 }

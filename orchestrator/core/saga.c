@@ -14,28 +14,40 @@ enum {
     HAS_VERB = 1 << 6,
     HAS_DEFINITION = 1 << 7,
     MAY_DEADLINE = 1 << 8, /* a reason, which can only be SAGA_REASON_DEADLINE */
+    MAY_KEY = 1 << 9,
+    MAY_PAYLOAD = 1 << 10,
 };
 
 static const uint16_t fields[SAGA_FACT_COUNT + 1] = {
-    [SAGA_STARTED] = HAS_DEFINITION,
-    [SAGA_COMMAND_ISSUED] = HAS_STEP | HAS_COMMAND | HAS_ATTEMPT,
+    [SAGA_STARTED] = HAS_DEFINITION | MAY_KEY | MAY_PAYLOAD,
+    [SAGA_COMMAND_ISSUED] = HAS_STEP | HAS_COMMAND | HAS_ATTEMPT | MAY_PAYLOAD,
     [SAGA_COMMAND_UNSENT] = HAS_STEP | HAS_COMMAND | HAS_ATTEMPT | MAY_DEADLINE,
-    [SAGA_REPLY_RECEIVED] = HAS_STEP | HAS_COMMAND | HAS_ATTEMPT | HAS_VERDICT | MAY_DEADLINE,
+    [SAGA_REPLY_RECEIVED] =
+        HAS_STEP | HAS_COMMAND | HAS_ATTEMPT | HAS_VERDICT | MAY_DEADLINE | MAY_PAYLOAD,
     [SAGA_ATTEMPT_EXPIRED] = HAS_STEP | HAS_COMMAND | HAS_ATTEMPT | MAY_DEADLINE,
-    [SAGA_CANCEL_REQUESTED] = HAS_REASON,
+    [SAGA_CANCEL_REQUESTED] = HAS_REASON | MAY_KEY | MAY_PAYLOAD,
     [SAGA_COMPENSATION_STARTED] = HAS_STEP | HAS_REASON,
     [SAGA_PIVOT_PASSED] = HAS_STEP,
-    [SAGA_LATE_REPLY_RECEIVED] = HAS_STEP | HAS_COMMAND | HAS_ATTEMPT | HAS_VERDICT,
+    [SAGA_LATE_REPLY_RECEIVED] = HAS_STEP | HAS_COMMAND | HAS_ATTEMPT | HAS_VERDICT | MAY_PAYLOAD,
     [SAGA_PARKED] = HAS_STEP | HAS_REASON,
-    [SAGA_OPERATOR_ACTED] = HAS_VERB,
+    [SAGA_OPERATOR_ACTED] = HAS_VERB | MAY_KEY | MAY_PAYLOAD,
     [SAGA_ENDED] = HAS_OUTCOME,
+    [SAGA_EPOCH_STARTED] = MAY_PAYLOAD,
 };
 
-static bool reason_ok(uint16_t has, uint8_t reason) {
+static bool reason_ok(uint16_t has, const struct saga_record *record) {
     if ((has & MAY_DEADLINE) != 0) {
-        return reason == 0 || reason == SAGA_REASON_DEADLINE;
+        /* A word that ends no attempt does not say what ended it. */
+        bool ends = record->verdict == 0 || record->verdict == SAGA_RETRY ||
+                    record->verdict == SAGA_UNKNOWN;
+        return record->reason == 0 || (ends && record->reason == SAGA_REASON_DEADLINE);
     }
-    return ((has & HAS_REASON) != 0) == (reason != 0);
+    return ((has & HAS_REASON) != 0) == (record->reason != 0);
+}
+
+static bool bytes_ok(uint16_t has, const struct saga_record *record) {
+    return ((has & MAY_KEY) != 0 || record->key.size == 0) &&
+           ((has & MAY_PAYLOAD) != 0 || record->payload.size == 0);
 }
 
 static bool fields_ok(const struct saga_record *record) {
@@ -49,8 +61,8 @@ static bool fields_ok(const struct saga_record *record) {
            command == (record->incarnation != 0) && command == (record->revision != 0) &&
            ((has & HAS_ATTEMPT) != 0 || record->attempt == 0) &&
            ((has & HAS_VERDICT) != 0) == (record->verdict != 0) &&
-           record->verdict <= SAGA_VERDICT_COUNT && reason_ok(has, record->reason) &&
-           ((has & HAS_OUTCOME) != 0) == (record->outcome != 0) &&
+           record->verdict <= SAGA_VERDICT_COUNT && reason_ok(has, record) &&
+           bytes_ok(has, record) && ((has & HAS_OUTCOME) != 0) == (record->outcome != 0) &&
            ((has & HAS_VERB) != 0) == (record->verb != 0) &&
            ((has & HAS_DEFINITION) != 0) == (record->definition_lsn != 0) && record->reserved == 0;
 }
@@ -288,12 +300,15 @@ static bool names_driven(const struct fold *fold) {
            fold->record->incarnation == fold->step->incarnation;
 }
 
-static enum saga_apply_error fold_attempt_ended(struct fold *fold) {
+static bool names_attempt(const struct fold *fold) {
     const struct saga_record *record = fold->record;
-    bool reply = record->fact == SAGA_REPLY_RECEIVED;
-    if (!names_driven(fold) || (fold->step->flags & SAGA_STEP_OPEN) == 0 ||
-        !(record->attempt == fold->step->attempt || (reply && record->attempt == 0)) ||
-        saga_transition(SAGA_MOVE_END_ATTEMPT, fold->step->phase) == 0) {
+    bool unsaid = record->fact == SAGA_REPLY_RECEIVED && record->attempt == 0;
+    return names_driven(fold) && (fold->step->flags & SAGA_STEP_OPEN) != 0 &&
+           (unsaid || record->attempt == fold->step->attempt);
+}
+
+static enum saga_apply_error fold_attempt_ended(struct fold *fold) {
+    if (!names_attempt(fold) || saga_transition(SAGA_MOVE_END_ATTEMPT, fold->step->phase) == 0) {
         return SAGA_APPLY_ILLEGAL;
     }
     end_attempt(fold);
@@ -301,8 +316,7 @@ static enum saga_apply_error fold_attempt_ended(struct fold *fold) {
 }
 
 static enum saga_apply_error fold_accepted(struct fold *fold) {
-    if (!names_driven(fold) || (fold->step->flags & SAGA_STEP_OPEN) == 0 ||
-        saga_transition(SAGA_MOVE_ACCEPT, fold->step->phase) == 0) {
+    if (!names_attempt(fold) || saga_transition(SAGA_MOVE_ACCEPT, fold->step->phase) == 0) {
         return SAGA_APPLY_ILLEGAL;
     }
     fold->step->flags |= SAGA_STEP_IN_PROGRESS;

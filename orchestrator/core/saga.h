@@ -143,8 +143,10 @@ struct saga_record {
     uint8_t outcome;   /* enum saga_outcome */
     uint8_t verb;      /* enum saga_verb */
     uint8_t reserved;
-    struct saga_bytes key; /* STARTED: start key. DEFINITION_LOADED: content hash. OPERATOR: who */
-    struct saga_bytes payload; /* STARTED: input. COMMAND_ISSUED, REPLY: body. OPERATOR: why */
+    /* STARTED: start key. DEFINITION_LOADED: content hash. OPERATOR, CANCEL: who */
+    struct saga_bytes key;
+    /* STARTED: input. COMMAND_ISSUED, REPLY, LATE_REPLY: body. OPERATOR, CANCEL: why */
+    struct saga_bytes payload;
 };
 
 /* -------------------------------------------------------------------- plan */
