@@ -334,9 +334,10 @@ static enum saga_apply_error fold_accepted(struct fold *fold) {
 static void verdict_unparks(struct fold *fold) {
     struct saga *saga = fold->saga;
     if (saga->parked == SAGA_REASON_DEBT) {
-        /* If another debt is left, it parks again, about that one. */
+        /* If another debt is left, it parks again, about that one. Debt does not hold up what
+         * this word has made necessary elsewhere. */
         if (saga->steps[saga->parked_step].phase != SAGA_STEP_DEBT ||
-            saga_step_contradicts(fold->step)) {
+            !saga_step_settled(fold->planned, fold->step)) {
             unpark(saga);
         }
     } else if (saga->parked != SAGA_REASON_CONTRACT_BROKEN &&
