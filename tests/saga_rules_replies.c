@@ -138,6 +138,17 @@ RULE(a_forced_compensation_does_not_wait_for_anothers_debt) {
     PLAY("block noop", "REPLY block compensation noop; COMMAND block compensation r2");
 }
 
+RULE(a_compensation_that_a_late_done_asks_for_does_not_wait_for_anothers_debt) {
+    PLAN("create block");
+    START("COMMAND create action");
+    PLAY("create done | wait 60000 | block unsent | create rejected",
+         "REPLY create action done; COMMAND block action | "
+         "UNSENT block action 1; BACKWARD never_ran; COMMAND create compensation | "
+         "REPLY create compensation rejected; PARKED create debt");
+    PLAY("block.action done", "REPLY block action done; COMMAND block compensation");
+    PLAY("block done", "REPLY block compensation done; PARKED create debt");
+}
+
 RULE(an_ended_saga_records_and_never_drives) {
     PLAN("block~");
     START("COMMAND block action");
@@ -342,6 +353,7 @@ void saga_rules_add_replies(Suite *suite) {
     tcase_add_test(rules, done_and_noop_contradict_in_either_order);
     tcase_add_test(rules, a_contradiction_forces_one_compensation_then_parks);
     tcase_add_test(rules, a_forced_compensation_does_not_wait_for_anothers_debt);
+    tcase_add_test(rules, a_compensation_that_a_late_done_asks_for_does_not_wait_for_anothers_debt);
     tcase_add_test(rules, an_ended_saga_records_and_never_drives);
     tcase_add_test(rules, a_reply_to_a_command_that_never_was_is_stale);
     suite_add_tcase(suite, rules);
