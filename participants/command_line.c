@@ -25,7 +25,7 @@ static error_t parse_database(int key, char *argument, struct argp_state *state)
         return ARGP_ERR_UNKNOWN;
     }
     if (argument[0] == '\0') {
-        argp_error(state, "--db: the file's name is empty");
+        argp_error(state, "--db '%s': expected a file's name", argument);
     }
     input->database = argument;
     return 0;
@@ -173,13 +173,12 @@ static void parse_verb(int argc, char **argv, const struct outer *outer,
 
 static int run_verb(struct outer *outer) {
     struct saga_fault fault = {0};
-    int exit_status = 0;
     enum saga_error error = SAGA_OK;
     if (outer->verb->needs_database) {
         error = find_database(&outer->input, &fault);
     }
     if (error == SAGA_OK) {
-        error = outer->verb->run(&outer->input, &exit_status, &fault);
+        error = outer->verb->run(&outer->input, &fault);
     }
     if (error == SAGA_OK && (fflush(stdout) != 0 || ferror(stdout) != 0)) {
         error = saga_fault_set(&fault, SAGA_ERROR_FAILED, "cannot write to standard output: %s",
@@ -189,7 +188,7 @@ static int run_verb(struct outer *outer) {
         (void)fprintf(stderr, "%s: %s\n", outer->input.program, fault.text);
         return saga_error_exit_status(error);
     }
-    return exit_status;
+    return outer->input.exit_status;
 }
 
 int saga_command_line_run(int argc, char **argv, const char *doc, const struct saga_verb *verbs,

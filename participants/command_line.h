@@ -20,11 +20,13 @@
 #define SAGA_VERB_VALUE     0x5b00
 #define SAGA_VERB_VALUE_MAX 8
 
+/* What a verb is given, and the exit status that it may set. */
 struct saga_verb_input {
     const char *program;
     const char *database;                    /* a path; NULL where the verb needs none */
     const char *argument;                    /* NULL where the verb takes none */
     const char *values[SAGA_VERB_VALUE_MAX]; /* of its options; NULL: not given */
+    int exit_status;                         /* 0 unless the verb says otherwise */
 };
 
 struct saga_verb {
@@ -33,10 +35,8 @@ struct saga_verb {
     const char *doc;                   /* one sentence */
     const struct argp_option *options; /* NULL: none */
     bool needs_database;
-    /* Does it; returns an error with the fault filled, or with `exit_status` set to
-     * something of its own (else leave it alone). */
-    enum saga_error (*run)(const struct saga_verb_input *input, int *exit_status,
-                           struct saga_fault *fault);
+    /* Does it; returns an error with the fault filled, which then is the exit status. */
+    enum saga_error (*run)(struct saga_verb_input *input, struct saga_fault *fault);
 };
 
 /* Parses the command line and runs the verb. Returns the program's exit status

@@ -4,6 +4,7 @@
 #include "json_body.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,7 +116,7 @@ static void note_crash(struct saga_delivery_batch *batch, const char *name) {
 static void set_verdict(struct verdict *verdict, enum saga_wire_outcome outcome, const char *event,
                         const char *message) {
     verdict->outcome = outcome;
-    (void)strcpy(verdict->answer.event, event); /* a literal of ours, or a service's, checked */
+    (void)snprintf(verdict->answer.event, sizeof verdict->answer.event, "%s", event);
     if (message != NULL) {
         json_t *content = json_pack("{s:s}", "message", message);
         verdict->answer.content = content == NULL ? NULL : json_dumps(content, 0);
@@ -135,7 +136,7 @@ static bool take_answer(struct saga_call *call, enum saga_wire_outcome outcome,
         }
     }
     verdict->outcome = outcome;
-    (void)strcpy(verdict->answer.event, call->event);
+    (void)snprintf(verdict->answer.event, sizeof verdict->answer.event, "%s", call->event);
     return true;
 }
 
@@ -351,7 +352,7 @@ bool saga_delivery_carry_out(struct saga_delivery_batch *batch,
     if (wrong != NULL) {
         return refuse(reply, &counts->malformed, wrong);
     }
-    (void)strcpy(reply->id, command->id); /* fits: it was just checked */
+    (void)snprintf(reply->id, sizeof reply->id, "%s", command->id);
     enum saga_wire_operation operation = saga_wire_operation_parse(command->operation);
     if (!is_ours(participant->service, command, operation)) {
         return refuse(reply, &counts->foreign, "the command is not one of this participant's");

@@ -1,6 +1,7 @@
 #include "fence_row.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -129,7 +130,7 @@ static int read_answer(sqlite3_stmt *statement, int column, struct saga_fence_an
     if (!saga_wire_name_check(event, SAGA_WIRE_NAME_BYTES_MAX)) {
         return 0;
     }
-    (void)strcpy(answer->event, event); /* fits: it was just checked */
+    (void)snprintf(answer->event, sizeof answer->event, "%s", event);
     if (content == NULL) {
         return sqlite3_column_type(statement, column + 1) == SQLITE_NULL ? 1 : -1;
     }

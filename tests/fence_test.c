@@ -33,7 +33,7 @@ static const struct {
 #define EXPECTED_COUNT (sizeof expected / sizeof expected[0])
 
 START_TEST(every_state_meets_every_operation) {
-    ck_assert_uint_eq(EXPECTED_COUNT, SAGA_FENCE_STATE_COUNT * SAGA_WIRE_FENCE);
+    ck_assert_uint_eq(EXPECTED_COUNT, (size_t)SAGA_FENCE_STATE_COUNT * SAGA_WIRE_FENCE);
     ck_assert_int_eq(saga_fence_decide(expected[_i].state, expected[_i].operation),
                      expected[_i].order);
     ck_assert_int_eq(saga_fence_order_replays(expected[_i].order), expected[_i].replays);

@@ -76,56 +76,57 @@ static void expect_in(const char *text, const char *part) {
     ck_assert_msg(strstr(text, part) != NULL, "'%s' is not in: %s", part, text);
 }
 
+#define RUN(...) run(__VA_ARGS__, (char *)NULL)
+
 /* ----------------------------------------------------------------- parking */
 
 START_TEST(a_slot_is_created_listed_and_shown) {
-    ck_assert_int_eq(run("parking", "create_parking_slot", "--name=Slot 1", "--db", database, NULL),
-                     0);
+    ck_assert_int_eq(RUN("parking", "create_parking_slot", "--name=Slot 1", "--db", database), 0);
     ck_assert_uint_eq(
         strlen(out),
         strlen("{\"uuid\": \"" SLOT "\", \"name\": \"Slot 1\", \"status\": \"available\"}\n"));
     char first[8192], uuid[37];
     (void)strcpy(first, out);
     ck_assert_int_eq(sscanf(out, "{\"uuid\": \"%36[^\"]\", \"name\": \"Slot 1\"", uuid), 1);
-    ck_assert_int_eq(
-        run("parking", "--db", database, "create_parking_slot", "--name", "Slot 2", NULL), 0);
+    ck_assert_int_eq(RUN("parking", "--db", database, "create_parking_slot", "--name", "Slot 2"),
+                     0);
 
     char url[256];
     (void)snprintf(url, sizeof url, "sqlite:///%s", database); /* absolute: four slashes */
     (void)setenv("DATABASE_URL", url, 1);
-    ck_assert_int_eq(run("parking", "parking_slot_list", NULL), 0);
+    ck_assert_int_eq(RUN("parking", "parking_slot_list"), 0);
     ck_assert_msg(strncmp(out, first, strlen(first)) == 0, "%s", out);
     expect_in(out, "\"name\": \"Slot 2\", \"status\": \"available\"}\n");
 
-    ck_assert_int_eq(run("parking", "parking_slot_details", uuid, NULL), 0);
+    ck_assert_int_eq(RUN("parking", "parking_slot_details", uuid), 0);
     ck_assert_str_eq(out, first);
-    ck_assert_int_eq(run("parking", "parking_slot_details", uuid + 24, NULL), 0);
+    ck_assert_int_eq(RUN("parking", "parking_slot_details", uuid + 24), 0);
     ck_assert_str_eq(out, first);
-    ck_assert_int_eq(run("parking", "parking_slot_details", "-", NULL), 3);
+    ck_assert_int_eq(RUN("parking", "parking_slot_details", "-"), 3);
     expect_in(err, "several have it");
-    ck_assert_int_eq(run("parking", "parking_slot_details", "nope", NULL), 3);
+    ck_assert_int_eq(RUN("parking", "parking_slot_details", "nope"), 3);
     ck_assert_str_eq(out, "");
     expect_in(err, "parking: no slot has this id");
 }
 END_TEST
 
 START_TEST(usage_errors_say_what_is_missing_and_end_with_2) {
-    ck_assert_int_eq(run("parking", NULL), 2);
+    ck_assert_int_eq(RUN("parking"), 2);
     expect_in(err, "which verb?");
-    ck_assert_int_eq(run("parking", "fly", NULL), 2);
+    ck_assert_int_eq(RUN("parking", "fly"), 2);
     expect_in(err, "there is no verb 'fly'");
-    ck_assert_int_eq(run("parking", "serve", NULL), 2); /* comes with its transport */
-    ck_assert_int_eq(run("parking", "parking_slot_list", NULL), 2);
+    ck_assert_int_eq(RUN("parking", "serve"), 2); /* comes with its transport */
+    ck_assert_int_eq(RUN("parking", "parking_slot_list"), 2);
     expect_in(err, "--db FILE");
-    ck_assert_int_eq(run("parking", "--db", database, "create_parking_slot", NULL), 2);
+    ck_assert_int_eq(RUN("parking", "--db", database, "create_parking_slot"), 2);
     expect_in(err, "--name is missing");
-    ck_assert_int_eq(run("parking", "--db", database, "parking_slot_details", NULL), 2);
+    ck_assert_int_eq(RUN("parking", "--db", database, "parking_slot_details"), 2);
     expect_in(err, "UUID is missing");
-    ck_assert_int_eq(run("parking", "--db", database, "parking_slot_list", "more", NULL), 2);
+    ck_assert_int_eq(RUN("parking", "--db", database, "parking_slot_list", "more"), 2);
     expect_in(err, "one argument too many");
-    ck_assert_int_eq(run("parking", "--nonsense", "parking_slot_list", NULL), 2);
+    ck_assert_int_eq(RUN("parking", "--nonsense", "parking_slot_list"), 2);
     (void)setenv("DATABASE_URL", "postgres://localhost/parking", 1);
-    ck_assert_int_eq(run("parking", "parking_slot_list", NULL), 2);
+    ck_assert_int_eq(RUN("parking", "parking_slot_list"), 2);
     expect_in(err, "expected sqlite:///FILE");
     ck_assert_str_eq(out, "");
 }
@@ -139,28 +140,28 @@ START_TEST(each_program_explains_itself) {
         {"billing_request_list", "billing_request_details_by_reference_no", NULL},
     };
     for (size_t i = 0; i < 3; i++) {
-        ck_assert_int_eq(run(programs[i], "--help", NULL), 0);
+        ck_assert_int_eq(RUN(programs[i], "--help"), 0);
         char help[sizeof out];
         (void)strcpy(help, out);
         for (size_t v = 0; v < 3 && verbs[i][v] != NULL; v++) {
             expect_in(help, verbs[i][v]);
-            ck_assert_int_eq(run(programs[i], verbs[i][v], "--help", NULL), 0);
+            ck_assert_int_eq(RUN(programs[i], verbs[i][v], "--help"), 0);
             expect_in(out, "Usage: ");
             expect_in(out, verbs[i][v]);
         }
-        ck_assert_int_eq(run(programs[i], "--version", NULL), 0);
+        ck_assert_int_eq(RUN(programs[i], "--version"), 0);
         expect_in(out, "(sagad) ");
     }
 }
 END_TEST
 
 START_TEST(a_list_makes_no_database_and_takes_no_others) {
-    ck_assert_int_eq(run("parking", "--db", database, "parking_slot_list", NULL), 3);
+    ck_assert_int_eq(RUN("parking", "--db", database, "parking_slot_list"), 3);
     expect_in(err, "no such database");
     ck_assert_int_ne(access(database, F_OK), 0);
-    ck_assert_int_eq(
-        run("parking", "--db", database, "create_parking_slot", "--name", "Slot 1", NULL), 0);
-    ck_assert_int_eq(run("booking", "--db", database, "booking_list", NULL), 1);
+    ck_assert_int_eq(RUN("parking", "--db", database, "create_parking_slot", "--name", "Slot 1"),
+                     0);
+    ck_assert_int_eq(RUN("booking", "--db", database, "booking_list"), 1);
     expect_in(err, "the database of 'parking', not of 'booking'");
 }
 END_TEST
@@ -185,7 +186,7 @@ START_TEST(bookings_are_listed_and_shown) {
     static const char *const bodies[] = {"{\"parking_slot_uuid\": \"slot-0\"}",
                                          "{\"parking_slot_uuid\": \"slot-1\"}"};
     fill(saga_booking_service(), "booking.create", bodies);
-    ck_assert_int_eq(run("booking", "--db", database, "booking_list", NULL), 0);
+    ck_assert_int_eq(RUN("booking", "--db", database, "booking_list"), 0);
     char expected[512], reference[128];
     (void)snprintf(reference, sizeof reference, "slot-1:%s", fixture_saga(1));
     (void)snprintf(expected, sizeof expected,
@@ -194,10 +195,10 @@ START_TEST(bookings_are_listed_and_shown) {
                    fixture_saga(0), reference);
     ck_assert_str_eq(out, expected);
     ck_assert_int_eq(
-        run("booking", "--db", database, "booking_details_by_parking_ref_no", reference, NULL), 0);
+        RUN("booking", "--db", database, "booking_details_by_parking_ref_no", reference), 0);
     ck_assert_str_eq(out, strchr(expected, '\n') + 1);
-    ck_assert_int_eq(
-        run("booking", "--db", database, "booking_details_by_parking_ref_no", "x:y", NULL), 3);
+    ck_assert_int_eq(RUN("booking", "--db", database, "booking_details_by_parking_ref_no", "x:y"),
+                     3);
     expect_in(err, "no booking has the reference x:y");
 }
 END_TEST
@@ -206,19 +207,17 @@ START_TEST(bills_are_listed_with_two_decimals) {
     static const char *const bodies[] = {"{\"parking_slot_ref_no\": \"slot:0\"}",
                                          "{\"total\": 10001, \"parking_slot_ref_no\": \"slot:1\"}"};
     fill(saga_billing_service(), "billing.authorize_payment", bodies);
-    ck_assert_int_eq(run("billing", "--db", database, "billing_request_list", NULL), 0);
+    ck_assert_int_eq(RUN("billing", "--db", database, "billing_request_list"), 0);
     ck_assert_str_eq(out,
                      "{\"id\": 1, \"total\": \"100.00\", \"status\": \"paid\", \"reference_no\": "
                      "\"slot:0\"}\n"
                      "{\"id\": 2, \"total\": \"100.01\", \"status\": \"paid\", \"reference_no\": "
                      "\"slot:1\"}\n");
     ck_assert_int_eq(
-        run("billing", "--db", database, "billing_request_details_by_reference_no", "slot:1", NULL),
-        0);
+        RUN("billing", "--db", database, "billing_request_details_by_reference_no", "slot:1"), 0);
     expect_in(out, "{\"id\": 2, \"total\": \"100.01\"");
     ck_assert_int_eq(
-        run("billing", "--db", database, "billing_request_details_by_reference_no", "slot:9", NULL),
-        3);
+        RUN("billing", "--db", database, "billing_request_details_by_reference_no", "slot:9"), 3);
 }
 END_TEST
 
@@ -232,8 +231,8 @@ END_TEST
                   "{\"parking_slot_ref_no\": \"" SLOT ":" SAGA "\"}}"                              \
     }
 #define REQUEST(...)                                                                               \
-    run("booking", "create_booking_request", SLOT, "--server", scripted_server_address(),          \
-        __VA_ARGS__, NULL)
+    RUN("booking", "create_booking_request", SLOT, "--server", scripted_server_address(),          \
+        __VA_ARGS__)
 
 static void start(const struct scripted_answer *answers, size_t count) {
     scripted_server_start(NULL, answers, count);
@@ -245,8 +244,7 @@ START_TEST(a_request_starts_the_saga_and_waits_for_its_end) {
     start(answers, 3);
     (void)setenv("SAGAD_SERVER", scripted_server_address(), 1);
     ck_assert_int_eq(
-        run("booking", "create_booking_request", SLOT, "--total", "12345", "--key", "k-1", NULL),
-        0);
+        RUN("booking", "create_booking_request", SLOT, "--total", "12345", "--key", "k-1"), 0);
     scripted_server_stop();
     ck_assert_str_eq(out, "Booking request workflow done.\n"
                           "{\"saga\": \"" SAGA "\", \"status\": \"completed\", "
@@ -326,9 +324,9 @@ START_TEST(a_saga_that_does_not_end_in_time_is_named) {
 END_TEST
 
 START_TEST(a_daemon_that_is_not_there_ends_with_4) {
-    ck_assert_int_eq(run("booking", "create_booking_request", SLOT, "--server",
-                         "unix:/tmp/no/such/sagad.sock", NULL),
-                     4);
+    ck_assert_int_eq(
+        RUN("booking", "create_booking_request", SLOT, "--server", "unix:/tmp/no/such/sagad.sock"),
+        4);
     expect_in(err, "is sagad running");
 }
 END_TEST
@@ -356,17 +354,16 @@ START_TEST(what_the_daemon_refuses_is_shown) {
 END_TEST
 
 START_TEST(a_requests_options_are_checked) {
-    ck_assert_int_eq(run("booking", "create_booking_request", SLOT, NULL), 2);
+    ck_assert_int_eq(RUN("booking", "create_booking_request", SLOT), 2);
     expect_in(err, "SAGAD_SERVER");
-    ck_assert_int_eq(
-        run("booking", "create_booking_request", SLOT, "--server", "localhost:80", NULL), 2);
+    ck_assert_int_eq(RUN("booking", "create_booking_request", SLOT, "--server", "localhost:80"), 2);
     expect_in(err, "expected unix:PATH or http://HOST:PORT");
     static const char *const wrong[] = {"--total=0",    "--total=1.5",  "--total=x",
                                         "--timeout=5",  "--timeout=0s", "--timeout=25h",
                                         "--timeout=-1s"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        ck_assert_int_eq(run("booking", "create_booking_request", SLOT, "--server",
-                             "http://127.0.0.1:1", wrong[i], NULL),
+        ck_assert_int_eq(RUN("booking", "create_booking_request", SLOT, "--server",
+                             "http://127.0.0.1:1", wrong[i]),
                          2);
         expect_in(err, "expected a ");
     }

@@ -305,14 +305,16 @@ START_TEST(a_saga_has_one_booking_at_a_time) {
 END_TEST
 
 START_TEST(a_booking_needs_a_slot) {
+    static const char long_slot[] =
+        "{\"parking_slot_uuid\": \"0123456789012345678901234567890123456789"
+        "0123456789012345678901234\"}"; /* 65 characters */
     static const char *const bodies[] = {
         "{}",
         "{\"parking_slot_uuid\": 5}",
         "{\"parking_slot_uuid\": \"\"}",
         "{\"parking_slot_uuid\": \"a:b\"}",
         "{\"parking_slot_uuid\": \"a b\"}",
-        "{\"parking_slot_uuid\": "
-        "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}",
+        long_slot,
     };
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
         char step[16];

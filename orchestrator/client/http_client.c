@@ -105,7 +105,7 @@ void saga_http_client_close(struct saga_http_client *client) {
 static bool shorten(const char *path, char short_path[PATH_MAX], int *directory) {
     *directory = -1;
     if (strlen(path) < sizeof((struct sockaddr_un *)NULL)->sun_path) {
-        (void)strcpy(short_path, path);
+        (void)snprintf(short_path, PATH_MAX, "%s", path);
         return true;
     }
     const char *slash = strrchr(path, '/');

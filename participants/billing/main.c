@@ -6,16 +6,12 @@
 
 const char *argp_program_version = "billing (sagad) " SAGA_VERSION;
 
-static enum saga_error list_bills(const struct saga_verb_input *input, int *exit_status,
-                                  struct saga_fault *fault) {
-    (void)exit_status;
+static enum saga_error list_bills(struct saga_verb_input *input, struct saga_fault *fault) {
     return saga_print_rows(saga_billing_service(), input->database, BILL_COLUMNS "ORDER BY id",
                            NULL, NULL, fault);
 }
 
-static enum saga_error show_bills(const struct saga_verb_input *input, int *exit_status,
-                                  struct saga_fault *fault) {
-    (void)exit_status;
+static enum saga_error show_bills(struct saga_verb_input *input, struct saga_fault *fault) {
     size_t count;
     enum saga_error error = saga_print_rows(saga_billing_service(), input->database,
                                             BILL_COLUMNS "WHERE reference_no = ?1 ORDER BY id",

@@ -98,8 +98,7 @@ static enum saga_error show_outcome(const struct saga_booking_outcome *outcome,
     return saga_print_object(line, fault);
 }
 
-static enum saga_error create_request(const struct saga_verb_input *input, int *exit_status,
-                                      struct saga_fault *fault) {
+static enum saga_error create_request(struct saga_verb_input *input, struct saga_fault *fault) {
     struct saga_booking_request request;
     enum saga_error error = read_request(input, &request, fault);
     if (error != SAGA_OK) {
@@ -115,22 +114,18 @@ static enum saga_error create_request(const struct saga_verb_input *input, int *
     if (error != SAGA_OK) {
         return error;
     }
-    *exit_status = saga_booking_exit_status(outcome.status);
+    input->exit_status = saga_booking_exit_status(outcome.status);
     bool open = strcmp(outcome.status, "parked") == 0 || strcmp(outcome.status, "quarantined") == 0;
     (void)printf("Booking request workflow %s.\n", open ? "needs an operator" : "done");
     return show_outcome(&outcome, fault);
 }
 
-static enum saga_error list_bookings(const struct saga_verb_input *input, int *exit_status,
-                                     struct saga_fault *fault) {
-    (void)exit_status;
+static enum saga_error list_bookings(struct saga_verb_input *input, struct saga_fault *fault) {
     return saga_print_rows(saga_booking_service(), input->database, BOOKING_COLUMNS "ORDER BY id",
                            NULL, NULL, fault);
 }
 
-static enum saga_error show_bookings(const struct saga_verb_input *input, int *exit_status,
-                                     struct saga_fault *fault) {
-    (void)exit_status;
+static enum saga_error show_bookings(struct saga_verb_input *input, struct saga_fault *fault) {
     size_t count;
     enum saga_error error =
         saga_print_rows(saga_booking_service(), input->database,

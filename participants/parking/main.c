@@ -13,9 +13,7 @@ static const struct argp_option create_options[] = {
     {0},
 };
 
-static enum saga_error create_slot(const struct saga_verb_input *input, int *exit_status,
-                                   struct saga_fault *fault) {
-    (void)exit_status;
+static enum saga_error create_slot(struct saga_verb_input *input, struct saga_fault *fault) {
     const char *name = input->values[0];
     if (name == NULL) {
         return saga_fault_set(fault, SAGA_ERROR_USAGE, "--name is missing, e.g. --name='Slot 1'");
@@ -36,16 +34,12 @@ static enum saga_error create_slot(const struct saga_verb_input *input, int *exi
         json_pack("{s:s, s:s, s:s}", "uuid", uuid, "name", name, "status", "available"), fault);
 }
 
-static enum saga_error list_slots(const struct saga_verb_input *input, int *exit_status,
-                                  struct saga_fault *fault) {
-    (void)exit_status;
+static enum saga_error list_slots(struct saga_verb_input *input, struct saga_fault *fault) {
     return saga_print_rows(saga_parking_service(), input->database, SLOT_COLUMNS "ORDER BY rowid",
                            NULL, NULL, fault);
 }
 
-static enum saga_error show_slot(const struct saga_verb_input *input, int *exit_status,
-                                 struct saga_fault *fault) {
-    (void)exit_status;
+static enum saga_error show_slot(struct saga_verb_input *input, struct saga_fault *fault) {
     /* Any part of an id that is in one slot's alone will do; a whole one is always. */
     size_t count;
     enum saga_error error = saga_print_rows(
