@@ -140,7 +140,9 @@ enum saga_error saga_replay_run(struct saga_log *log, struct saga_coordinator *c
     if (error == SAGA_OK) {
         check_settled(&replay);
     }
-    saga_log_reader_close(reader);
+    if (reader != NULL) {
+        saga_log_reader_close(reader);
+    }
     if (replay.guard != NULL) {
         saga_guard_close(replay.guard);
     }

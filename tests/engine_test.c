@@ -7,7 +7,7 @@
 
 #include "engine.h"
 #include "failpoint.h"
-#include "identity.h"
+#include "ids.h"
 
 static const char definition_text[] =
     "saga: trip\n"

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "identity.h"
+#include "ids.h"
 #include "participant_fixture.h"
 #include "shop_service.h"
 

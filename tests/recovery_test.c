@@ -9,7 +9,7 @@
 
 #include "engine.h"
 #include "guard.h"
-#include "identity.h"
+#include "ids.h"
 
 static const char definition_text[] = "saga: trip\n"
                                       "version: 1\n"

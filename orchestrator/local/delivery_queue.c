@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "identity.h"
+#include "ids.h"
 
 static const char *copy(char **at, const void *from, size_t size) {
     char *to = *at;

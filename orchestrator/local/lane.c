@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "identity.h"
+#include "ids.h"
 
 /* What could not be carried out is delivered again after this long: a database that
  * is locked or full is not cured by being asked at once. */

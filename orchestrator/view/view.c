@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "identity.h"
+#include "ids.h"
 #include "json.h"
 
 #define TIME_MS_MAX INT64_C(253402300799999) /* 9999-12-31T23:59:59.999Z */
