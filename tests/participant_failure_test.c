@@ -197,6 +197,28 @@ START_TEST(a_full_database_gives_no_replies_and_changes_nothing) {
 }
 END_TEST
 
+static int interrupt(void *context) {
+    (void)context;
+    return 1;
+}
+
+/* An error of the database, met by business code, is no answer of the service: the
+ * transaction may be whole still, and yet nothing in it is to be trusted. */
+START_TEST(a_database_that_fails_under_business_code_gives_no_replies) {
+    struct saga_wire_command commands[] = {fixture_command("shop.take", "action", "one"),
+                                           fixture_command("shop.look", "action", "two")};
+    struct saga_wire_reply replies[2];
+    struct saga_fault fault;
+    sqlite3 *handle = saga_participant_database(shop);
+    sqlite3_progress_handler(handle, 100000, interrupt, NULL);
+    enum saga_error error = saga_participant_apply(shop, commands, 2, replies, &fault);
+    sqlite3_progress_handler(handle, 0, NULL, NULL);
+    expect_nothing_done(error, &fault, "interrupted", replies, 2);
+    ck_assert_int_eq(shop_runs(), 0);
+    ck_assert_int_eq(fixture_integer(shop, "SELECT count(*) FROM saga_fence"), 0);
+}
+END_TEST
+
 START_TEST(a_damaged_row_is_refused_and_the_rest_goes_on) {
     shop_deliver("shop.take", "action");
     ck_assert_int_eq(sqlite3_exec(saga_participant_database(shop),
@@ -219,8 +241,8 @@ START_TEST(a_row_of_an_unknown_state_is_refused) {
     ck_assert_int_eq(
         sqlite3_exec(saga_participant_database(shop),
                      "INSERT INTO saga_fence(saga, step, incarnation, state, command, body_hash, "
-                     "decided_at) SELECT '01909f0b-bc00-7000-8000-000000000000', 'step', 1, "
-                     "'trying', 'shop.take', zeroblob(16), 0",
+                     "event, decided_at) SELECT '01909f0b-bc00-7000-8000-000000000000', 'step', 1, "
+                     "'trying', 'shop.take', zeroblob(16), 'TAKEN', 0",
                      NULL, NULL, NULL),
         SQLITE_OK);
     struct saga_wire_command command = fixture_command("shop.take", "action", "step");
@@ -332,6 +354,7 @@ static void add_tests(TCase *tests) {
     tcase_add_test(tests, a_locked_database_gives_no_replies_and_changes_nothing);
     tcase_add_test(tests, a_commit_that_is_locked_out_gives_no_replies);
     tcase_add_test(tests, a_full_database_gives_no_replies_and_changes_nothing);
+    tcase_add_test(tests, a_database_that_fails_under_business_code_gives_no_replies);
     tcase_add_test(tests, a_damaged_row_is_refused_and_the_rest_goes_on);
     tcase_add_test(tests, a_row_of_an_unknown_state_is_refused);
     tcase_add_test(tests, another_services_database_is_refused);

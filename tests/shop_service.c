@@ -55,6 +55,17 @@ static enum saga_wire_outcome shout(struct saga_call *call) {
     return saga_call_answer(call, SAGA_WIRE_DONE, "TAKEN", json_string(noise));
 }
 
+/* Writes, and then looks at something that has no end. */
+static enum saga_wire_outcome look(struct saga_call *call) {
+    sqlite3_stmt *statement =
+        saga_call_statement(call, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+                                  "SELECT count(*) FROM n");
+    if (!add(call, 1) || statement == NULL || sqlite3_step(statement) != SQLITE_ROW) {
+        return saga_call_fail(call, NULL);
+    }
+    return saga_call_answer(call, SAGA_WIRE_DONE, "SEEN", NULL);
+}
+
 /* Gives back what the action took; its answer carries the action's own number. */
 static enum saga_wire_outcome give_back(struct saga_call *call) {
     if (!add(call, -1)) {
@@ -82,6 +93,7 @@ static const struct saga_service_command commands[] = {
     {"shop.later", SAGA_WIRE_ACTION, NULL, later},
     {"shop.stumble", SAGA_WIRE_ACTION, NULL, stumble},
     {"shop.shout", SAGA_WIRE_ACTION, NULL, shout},
+    {"shop.look", SAGA_WIRE_ACTION, NULL, look},
     {"till.take", SAGA_WIRE_ACTION, NULL, take}, /* another name of shop.take */
     {"shop.give_back", SAGA_WIRE_COMPENSATION, NULL, give_back},
     {"shop.give_back_later", SAGA_WIRE_COMPENSATION, NULL, later},
