@@ -10,6 +10,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,8 +31,8 @@ static double resident_bytes(void) {
     char line[256];
     long kilobytes = -1;
     while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        if (sscanf(line, "RssAnon: %ld kB", &kilobytes) == 1) {
-            break;
+        if (strncmp(line, "RssAnon:", 8) == 0) {
+            kilobytes = strtol(line + 8, NULL, 10);
         }
     }
     if (file == NULL || kilobytes < 0) {

@@ -1,5 +1,6 @@
 #include "guard.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -84,6 +85,7 @@ enum saga_error saga_guard_open(struct saga_guard **guard, const char *path,
         free(made);
         return error;
     }
+    assert(made->shared != NULL);
     made->start = *made->shared;
     if (made->start.magic != MAGIC || made->start.count > SAGA_GUARD_SAGAS_MAX) {
         memset(&made->start, 0, sizeof made->start);

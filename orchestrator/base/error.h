@@ -18,9 +18,9 @@
 
 enum saga_error {
     SAGA_OK = 0,
-    SAGA_ERROR_FAILED,      /* it did not work, and none of the following */
-    SAGA_ERROR_INVALID,     /* the caller's text or file is wrong */
-    SAGA_ERROR_USAGE,       /* the command line is wrong */
+    SAGA_ERROR_FAILED,  /* it did not work, and none of the following */
+    SAGA_ERROR_INVALID, /* the caller's text or file is wrong */
+    SAGA_ERROR_USAGE,   /* the command line is wrong */
     SAGA_ERROR_NOT_FOUND,
     SAGA_ERROR_CONFLICT,    /* a key used with another input; a verb that does not fit */
     SAGA_ERROR_FULL,        /* a limit is reached; nothing was taken */

@@ -387,6 +387,24 @@ static int64_t patience(const struct sent *sent, const struct saga_outstanding *
     return sent->at_ms + (command->in_progress ? command->poll_ms : command->timeout_ms);
 }
 
+/* Sends a command if it is to be sent now; gives back when it is due next. */
+static int64_t attend(struct saga_coordinator *coordinator, struct slot *slot,
+                      const struct saga_outstanding *command) {
+    const struct sent *sent = &sent_of(slot)[command->id.step];
+    bool hurried = slot->hurried != 0 && command->unanswered;
+    if (has_left(sent, command)) {
+        return earlier(patience(sent, command), command->deadline_ms);
+    }
+    if (command->send_at_ms <= coordinator->now_ms || hurried) {
+        send(coordinator, slot, command);
+        return earlier(patience(sent, command), command->deadline_ms);
+    }
+    if (command->unanswered) {
+        line_join(coordinator, slot, command->participant);
+    }
+    return earlier(command->send_at_ms, command->deadline_ms);
+}
+
 /* Sends what is to be sent now, and sets the timer for what comes next. */
 static void arm(struct saga_coordinator *coordinator, struct slot *slot) {
     struct saga_outstanding commands[SAGA_STEPS_MAX];
@@ -396,20 +414,7 @@ static void arm(struct saga_coordinator *coordinator, struct slot *slot) {
     if (!slot->quarantined) {
         size_t count = saga_todo(saga, slot->plan, commands);
         for (size_t i = 0; i < count; i++) {
-            const struct saga_outstanding *command = &commands[i];
-            struct sent *sent = &sent_of(slot)[command->id.step];
-            bool hurried = slot->hurried != 0 && command->unanswered;
-            if (!has_left(sent, command)) {
-                if (command->send_at_ms > coordinator->now_ms && !hurried) {
-                    due_ms = earlier(due_ms, earlier(command->send_at_ms, command->deadline_ms));
-                    if (command->unanswered) {
-                        line_join(coordinator, slot, command->participant);
-                    }
-                    continue;
-                }
-                send(coordinator, slot, command);
-            }
-            due_ms = earlier(due_ms, earlier(patience(sent, command), command->deadline_ms));
+            due_ms = earlier(due_ms, attend(coordinator, slot, &commands[i]));
         }
         if (saga_deadline_counts(saga, slot->plan)) {
             due_ms = earlier(due_ms, saga->deadline_ms);
@@ -537,7 +542,7 @@ static enum saga_answer happen(struct saga_coordinator *coordinator,
 
 static bool room_for_a_round(const struct saga_coordinator *coordinator) {
     return coordinator->record_count + SAGA_DECISION_MAX <= UPDATE_RECORDS_MAX &&
-           coordinator->effect_count + 2 * ROUND_EFFECTS_MAX <= UPDATE_EFFECTS_MAX;
+           coordinator->effect_count + 2 * (size_t)ROUND_EFFECTS_MAX <= UPDATE_EFFECTS_MAX;
 }
 
 /* One thing that is due for this saga, as an event; false: nothing is. */

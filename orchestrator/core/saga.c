@@ -576,8 +576,9 @@ static void fold_epoch(struct fold *fold) {
     }
 }
 
-static enum saga_apply_error fold_fact(struct fold *fold) {
-    switch ((enum saga_fact)fold->record->fact) {
+/* Facts about one step; fold->step is there. */
+static enum saga_apply_error fold_step_fact(struct fold *fold) {
+    switch (fold->record->fact) {
     case SAGA_COMMAND_ISSUED:
         return fold_issued(fold);
     case SAGA_COMMAND_UNSENT:
@@ -585,26 +586,33 @@ static enum saga_apply_error fold_fact(struct fold *fold) {
         return fold_attempt_ended(fold);
     case SAGA_REPLY_RECEIVED:
         return fold_reply(fold);
+    case SAGA_LATE_REPLY_RECEIVED:
+        return fold_late(fold);
+    case SAGA_PIVOT_PASSED:
+        return fold_pivot_passed(fold);
+    case SAGA_PARKED:
+        return fold_parked(fold);
+    case SAGA_COMPENSATION_STARTED:
+        return fold_compensation_started(fold);
+    default:
+        return SAGA_APPLY_MISPLACED;
+    }
+}
+
+/* Facts about the whole saga. */
+static enum saga_apply_error fold_saga_fact(struct fold *fold) {
+    switch (fold->record->fact) {
     case SAGA_CANCEL_REQUESTED:
         return fold_cancel(fold);
     case SAGA_COMPENSATION_STARTED:
         return fold_compensation_started(fold);
-    case SAGA_PIVOT_PASSED:
-        return fold_pivot_passed(fold);
-    case SAGA_LATE_REPLY_RECEIVED:
-        return fold_late(fold);
-    case SAGA_PARKED:
-        return fold_parked(fold);
     case SAGA_OPERATOR_ACTED:
         return fold_operator(fold);
     case SAGA_ENDED:
         return fold_ended(fold);
-    case SAGA_DEFINITION_LOADED:
-    case SAGA_STARTED:
-    case SAGA_EPOCH_STARTED:
-        break;
+    default:
+        return SAGA_APPLY_MISPLACED;
     }
-    return SAGA_APPLY_MISPLACED;
 }
 
 enum saga_apply_error saga_apply(struct saga *saga, const struct saga_plan *plan,
@@ -640,7 +648,7 @@ enum saga_apply_error saga_apply(struct saga *saga, const struct saga_plan *plan
     if (saga->outcome != 0 && record->fact != SAGA_LATE_REPLY_RECEIVED) {
         return SAGA_APPLY_ILLEGAL;
     }
-    enum saga_apply_error error = fold_fact(&fold);
+    enum saga_apply_error error = fold.step != NULL ? fold_step_fact(&fold) : fold_saga_fact(&fold);
     if (error == SAGA_APPLIED) {
         saga->last_lsn = record->lsn;
     }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "failpoint.h"
-#include "identity.h"
+#include "ids.h"
 #include "json.h"
 #include "recall.h"
 #include "render.h"

@@ -1,4 +1,4 @@
-#include "identity.h"
+#include "ids.h"
 
 #include <assert.h>
 #include <stdio.h>

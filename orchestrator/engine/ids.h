@@ -3,8 +3,8 @@
  *
  * Threads: a source belongs to one thread.
  */
-#ifndef SAGA_IDENTITY_H
-#define SAGA_IDENTITY_H
+#ifndef SAGA_IDS_H
+#define SAGA_IDS_H
 
 #include "saga.h"
 

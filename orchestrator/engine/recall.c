@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "identity.h"
+#include "ids.h"
 #include "replay.h"
 
 static bool load_definition(void *context, const struct saga_record *record) {

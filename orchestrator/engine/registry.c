@@ -36,7 +36,7 @@ struct saga_registry *saga_registry_open(uint32_t definitions_max, uint32_t part
 
 void saga_registry_close(struct saga_registry *registry) {
     if (registry != NULL) {
-        for (uint32_t i = 0; i < registry->count; i++) {
+        for (uint32_t i = 0; registry->definitions != NULL && i < registry->count; i++) {
             saga_definition_free(registry->definitions[i]);
         }
         free(registry->definitions);
