@@ -1,0 +1,360 @@
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "reply.h"
+#include "revive.h"
+#include "turn.h"
+
+/* Limits of what a client may say (docs/protocol.md). */
+#define INPUT_BYTES_MAX (1u << 20)
+#define KEY_BYTES_MAX   255
+#define NOTE_BYTES_MAX  1000
+
+/* ----------------------------------------------------------------- answers */
+
+static void answer(struct saga_engine *engine, struct saga_request *request,
+                   enum saga_result result) {
+    struct pending *pending = saga_turn_pend(engine);
+    pending->type = PENDING_ANSWER;
+    pending->request = request;
+    request->result = (uint8_t)result;
+}
+
+__attribute__((format(printf, 4, 5))) static void refuse(struct saga_engine *engine,
+                                                         struct saga_request *request,
+                                                         enum saga_result result,
+                                                         const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(request->text, sizeof request->text, format, arguments);
+    va_end(arguments);
+    answer(engine, request, result);
+}
+
+/* ------------------------------------------------------------------- start */
+
+static void give_listing(struct saga_request *request, const struct saga_catalog_entry *entry,
+                         uint64_t position) {
+    request->listings[request->listing_count++] = (struct saga_listing){
+        .id = entry->id,
+        .last_lsn = entry->last_lsn,
+        .definition_lsn = entry->definition_lsn,
+        .status = entry->status,
+        .position = position,
+    };
+}
+
+/* Answers a start whose key was used before: with its saga, or with a refusal
+ * if the input is another one. False: the key is new. */
+static bool start_again(struct saga_engine *engine, struct saga_request *request,
+                        const struct saga_catalog_key *hashed) {
+    const struct saga_catalog_key *earlier = saga_catalog_recall(engine->catalog, hashed);
+    if (earlier == NULL) {
+        return false;
+    }
+    const struct saga_catalog_entry *entry = saga_catalog_at(engine->catalog, earlier->entry);
+    char id[SAGA_ID_TEXT_SIZE];
+    if (memcmp(earlier->input_hash, hashed->input_hash, sizeof hashed->input_hash) != 0) {
+        engine->stats.start_conflicts++;
+        refuse(engine, request, SAGA_RESULT_CONFLICT,
+               "this key started saga %s, with another input; use a new key for a new saga",
+               saga_id_text(&entry->id, id));
+        return true;
+    }
+    engine->stats.started_again++;
+    give_listing(request, entry, earlier->entry);
+    answer(engine, request, SAGA_RESULT_OK);
+    return true;
+}
+
+static void start_new(struct saga_engine *engine, struct saga_request *request,
+                      const struct saga_definition *definition, struct saga_bytes input_text,
+                      struct saga_catalog_key *hashed, struct saga_moment now) {
+    uint32_t full = saga_log_full_percent(engine->log);
+    struct saga_update update;
+    struct saga_input input = saga_turn_input(engine, SAGA_DOOR_START, now);
+    if (full >= engine->config.full_percent) {
+        engine->stats.starts_refused++;
+        refuse(engine, request, SAGA_RESULT_FULL,
+               "the log is %u %% full; from %u %% on no saga is started, so that those that run "
+               "can end. Make room, or raise the log's size.",
+               full, engine->config.full_percent);
+        return;
+    }
+    input.saga = saga_id_make(&engine->ids, now.wall_ms);
+    input.plan = &definition->plan;
+    input.event.key = request->key;
+    input.event.payload = input_text;
+    saga_coordinator_step(engine->coordinator, &input, &update);
+    if (update.answer == SAGA_ANSWER_FULL) {
+        engine->stats.starts_refused++;
+        refuse(engine, request, SAGA_RESULT_FULL,
+               "%u sagas are open, the limit (sagas_max); try again when some have ended",
+               engine->config.limits.sagas_max);
+        return;
+    }
+    uint64_t number = saga_catalog_add(engine->catalog, &input.saga,
+                                       definition->plan.definition_lsn, input.next_lsn, "running");
+    if (request->key.size > 0) {
+        hashed->entry = number;
+        saga_catalog_remember(engine->catalog, hashed);
+    }
+    engine->stats.started++;
+    saga_turn_take_over(engine, &update, now);
+    give_listing(request, saga_catalog_at(engine->catalog, number), number);
+    answer(engine, request, SAGA_RESULT_CREATED);
+}
+
+static void take_start(struct saga_engine *engine, struct saga_request *request,
+                       struct saga_moment now) {
+    struct saga_fault fault;
+    json_t *json = NULL;
+    const struct saga_definition *definition =
+        saga_registry_current(engine->registry, request->saga);
+    if (engine->draining) {
+        refuse(engine, request, SAGA_RESULT_DRAINING, "the daemon is stopping; try again");
+        return;
+    }
+    if (definition == NULL) {
+        char names[160];
+        saga_registry_names(engine->registry, names, sizeof names);
+        refuse(engine, request, SAGA_RESULT_NO_DEFINITION,
+               "there is no saga '%.64s' here; there is: %s", request->saga,
+               names[0] != '\0' ? names : "none (start sagad with --definitions DIR)");
+        return;
+    }
+    if (request->body.size > INPUT_BYTES_MAX || request->key.size > KEY_BYTES_MAX) {
+        refuse(engine, request, SAGA_RESULT_TOO_LARGE,
+               "an input has at most %u bytes, a key at most %u", INPUT_BYTES_MAX, KEY_BYTES_MAX);
+        return;
+    }
+    if (saga_json_parse(request->body.data, request->body.size, &json, &fault) != SAGA_OK) {
+        refuse(engine, request, SAGA_RESULT_INVALID, "the input: %.200s", fault.text);
+        return;
+    }
+    if (!json_is_object(json)) {
+        json_decref(json);
+        refuse(engine, request, SAGA_RESULT_INVALID, "the input must be a JSON object");
+        return;
+    }
+    size_t size = 0;
+    char *canonical = saga_json_canonical(json, &size);
+    json_decref(json);
+    if (canonical == NULL) {
+        refuse(engine, request, SAGA_RESULT_FULL, "no memory for the input; try again");
+        return;
+    }
+    struct saga_bytes text = {.data = canonical, .size = (uint32_t)size};
+    struct saga_catalog_key hashed = {0};
+    saga_catalog_hash(engine->catalog, request->key, definition->name, text, &hashed);
+    if (request->key.size == 0 || !start_again(engine, request, &hashed)) {
+        start_new(engine, request, definition, text, &hashed, now);
+    }
+    free(canonical);
+}
+
+/* ------------------------------------------------------------------ replies */
+
+/* A reply to a saga that has ended: recorded once, counted, and no more. */
+static enum saga_answer reply_to_ended(struct saga_engine *engine, struct saga_event *event,
+                                       struct saga_catalog_entry *entry,
+                                       const struct saga_plan *plan) {
+    struct saga_decision decision;
+    struct saga *saga = saga_revive(engine->log, plan, entry->last_lsn);
+    if (saga == NULL) {
+        return SAGA_ANSWER_STALE;
+    }
+    saga_decide(saga, plan, event, saga_log_next_lsn(engine->log), &decision);
+    free(saga);
+    assert(decision.render_step == SAGA_STEP_NONE);
+    for (size_t i = 0; i < decision.record_count; i++) {
+        saga_turn_append(engine, &decision.records[i]);
+        entry->last_lsn = decision.records[i].lsn;
+    }
+    return decision.answer;
+}
+
+static void take_reply(struct saga_engine *engine, struct saga_request *request,
+                       struct saga_moment now) {
+    const struct saga_plan *plan = NULL;
+    struct saga_catalog_entry *entry = saga_catalog_find(engine->catalog, &request->command.saga);
+    const struct saga_definition *definition =
+        entry == NULL ? NULL : saga_registry_at(engine->registry, entry->definition_lsn);
+    bool open = saga_coordinator_find(engine->coordinator, &request->command.saga, &plan) != NULL;
+    uint8_t verdict = SAGA_UNKNOWN;
+    bool listed = true;
+    engine->stats.replies++;
+    if (definition == NULL) {
+        engine->stats.replies_unknown_saga++;
+        refuse(engine, request, SAGA_RESULT_NO_SAGA, "a reply for a saga that is not in the log");
+        return;
+    }
+    if (request->command.step >= definition->plan.step_count ||
+        !saga_reply_read(definition, &request->command, request->verdict, request->body, &verdict,
+                         &listed)) {
+        engine->stats.replies_malformed++;
+        refuse(engine, request, SAGA_RESULT_INVALID,
+               "a reply that cannot be read (its body must be a JSON object of at most %u bytes)",
+               SAGA_REPLY_BYTES_MAX);
+        return;
+    }
+    engine->stats.replies_unlisted += !listed;
+    struct saga_input input = saga_turn_input(engine, SAGA_DOOR_EVENT, now);
+    input.saga = request->command.saga;
+    input.event.type = SAGA_INPUT_REPLY;
+    input.event.step = request->command.step;
+    input.event.operation = request->command.operation;
+    input.event.incarnation = request->command.incarnation;
+    input.event.revision = request->command.revision;
+    input.event.attempt = request->attempt;
+    input.event.verdict = verdict;
+    input.event.payload = request->body;
+    request->answer =
+        (uint8_t)(open ? saga_turn_step(engine, &input, now)
+                       : reply_to_ended(engine, &input.event, entry, &definition->plan));
+    engine->stats.replies_stale += request->answer == SAGA_ANSWER_STALE;
+    answer(engine, request, SAGA_RESULT_OK);
+}
+
+void saga_turn_unsent(struct saga_engine *engine, const struct saga_command_id *command,
+                      uint32_t attempt, struct saga_moment now) {
+    struct saga_input input = saga_turn_input(engine, SAGA_DOOR_EVENT, now);
+    input.saga = command->saga;
+    input.event.type = SAGA_INPUT_UNSENT;
+    input.event.step = command->step;
+    input.event.operation = command->operation;
+    input.event.incarnation = command->incarnation;
+    input.event.revision = command->revision;
+    input.event.attempt = attempt;
+    (void)saga_turn_step(engine, &input, now); /* stale, if something better is known by now */
+}
+
+/* --------------------------------------------------------------- operators */
+
+static void take_operator(struct saga_engine *engine, struct saga_request *request,
+                          struct saga_moment now) {
+    struct saga_catalog_entry *entry = saga_catalog_find(engine->catalog, &request->id);
+    bool cancel = request->type == SAGA_REQUEST_CANCEL;
+    if (entry == NULL) {
+        refuse(engine, request, SAGA_RESULT_NO_SAGA, "there is no saga of this id");
+        return;
+    }
+    if (request->key.size > NOTE_BYTES_MAX || request->body.size > NOTE_BYTES_MAX) {
+        refuse(engine, request, SAGA_RESULT_TOO_LARGE, "a reason has at most %u bytes",
+               NOTE_BYTES_MAX);
+        return;
+    }
+    struct saga_input input = saga_turn_input(engine, SAGA_DOOR_EVENT, now);
+    input.saga = request->id;
+    input.event.type = cancel ? SAGA_INPUT_CANCEL : SAGA_INPUT_RETRY;
+    input.event.key = request->key;
+    input.event.payload = request->body;
+    request->answer = (uint8_t)saga_turn_step(engine, &input, now);
+    switch ((enum saga_answer)request->answer) {
+    case SAGA_ANSWER_TAKEN:
+    case SAGA_ANSWER_PENDING:
+        answer(engine, request, SAGA_RESULT_ACCEPTED);
+        return;
+    case SAGA_ANSWER_ALREADY:
+        answer(engine, request, SAGA_RESULT_OK);
+        return;
+    case SAGA_ANSWER_NO_SAGA:
+        refuse(engine, request, SAGA_RESULT_CONFLICT, "the saga has ended (%s)", entry->status);
+        return;
+    case SAGA_ANSWER_REFUSED:
+    case SAGA_ANSWER_STALE:
+    case SAGA_ANSWER_LATE:
+    case SAGA_ANSWER_FULL:
+        break;
+    }
+    refuse(engine, request, SAGA_RESULT_CONFLICT,
+           cancel ? "the saga cannot go back any more: it has passed its pivot, or is quarantined"
+                  : "a retry cannot help: a participant broke its contract, or the saga is "
+                    "quarantined (see sagalog show)");
+}
+
+/* ----------------------------------------------------------------- looking */
+
+static void take_find(struct saga_engine *engine, struct saga_request *request) {
+    const struct saga_catalog_entry *entry = saga_catalog_find(engine->catalog, &request->id);
+    if (entry == NULL) {
+        refuse(engine, request, SAGA_RESULT_NO_SAGA, "there is no saga of this id");
+        return;
+    }
+    give_listing(request, entry, 0);
+    answer(engine, request, SAGA_RESULT_OK);
+}
+
+static bool listed(const struct saga_engine *engine, const struct saga_request *request,
+                   const struct saga_catalog_entry *entry) {
+    if (request->status != NULL && strcmp(request->status, entry->status) != 0) {
+        return false;
+    }
+    if (request->saga == NULL) {
+        return true;
+    }
+    const struct saga_definition *definition =
+        saga_registry_at(engine->registry, entry->definition_lsn);
+    return definition != NULL && strcmp(definition->name, request->saga) == 0;
+}
+
+static void take_list(struct saga_engine *engine, struct saga_request *request) {
+    uint64_t count = saga_catalog_count(engine->catalog);
+    uint64_t number =
+        request->cursor != 0 && request->cursor <= count ? request->cursor - 1 : count;
+    for (; number > 0 && request->listing_count < request->limit; number--) {
+        const struct saga_catalog_entry *entry = saga_catalog_at(engine->catalog, number);
+        if (listed(engine, request, entry)) {
+            give_listing(request, entry, number);
+        }
+    }
+    answer(engine, request, SAGA_RESULT_OK);
+}
+
+static void take_stats(struct saga_engine *engine, struct saga_request *request) {
+    struct saga_engine_stats *stats = request->stats;
+    *stats = engine->stats;
+    stats->core = *saga_coordinator_counters(engine->coordinator);
+    saga_log_usage(engine->log, &stats->log);
+    stats->sagas_known = saga_catalog_count(engine->catalog);
+    stats->epoch = engine->epoch;
+    stats->last_lsn = saga_log_next_lsn(engine->log) - 1;
+    answer(engine, request, SAGA_RESULT_OK);
+}
+
+void saga_engine_take(struct saga_engine *engine, struct saga_request *request,
+                      struct saga_moment now) {
+    request->next = NULL;
+    request->listing_count = 0;
+    request->text[0] = '\0';
+    switch ((enum saga_request_type)request->type) {
+    case SAGA_REQUEST_START:
+        take_start(engine, request, now);
+        return;
+    case SAGA_REQUEST_REPLY:
+        take_reply(engine, request, now);
+        return;
+    case SAGA_REQUEST_UNSENT:
+        saga_turn_unsent(engine, &request->command, request->attempt, now);
+        answer(engine, request, SAGA_RESULT_OK);
+        return;
+    case SAGA_REQUEST_CANCEL:
+    case SAGA_REQUEST_RETRY:
+        take_operator(engine, request, now);
+        return;
+    case SAGA_REQUEST_FIND:
+        take_find(engine, request);
+        return;
+    case SAGA_REQUEST_LIST:
+        take_list(engine, request);
+        return;
+    case SAGA_REQUEST_STATS:
+        take_stats(engine, request);
+        return;
+    }
+    refuse(engine, request, SAGA_RESULT_INVALID, "no such request");
+}

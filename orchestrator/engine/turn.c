@@ -1,0 +1,171 @@
+#include "turn.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "failpoint.h"
+#include "render.h"
+
+/* --------------------------------------------------------------- pending */
+
+struct pending *saga_turn_pend(struct saga_engine *engine) {
+    if (engine->pending_count == engine->pending_room) {
+        engine->pending_room = engine->pending_room == 0 ? 1024 : engine->pending_room * 2;
+        engine->pending = realloc(engine->pending, engine->pending_room * sizeof *engine->pending);
+        /* What was decided must leave after its commit; without memory for it, the process
+         * ends, and recovery sends it. */
+        assert(engine->pending != NULL);
+    }
+    struct pending *pending = &engine->pending[engine->pending_count++];
+    memset(pending, 0, sizeof *pending);
+    pending->after_lsn = saga_log_next_lsn(engine->log) - 1;
+    return pending;
+}
+
+/* ------------------------------------------------------------- appending */
+
+static unsigned kind_of(const struct saga_record *record) {
+    switch ((enum saga_fact)record->fact) {
+    case SAGA_STARTED:
+        return SAGA_FAILPOINT_START;
+    case SAGA_COMMAND_ISSUED:
+        return record->operation == SAGA_ACTION ? SAGA_FAILPOINT_COMMAND
+                                                : SAGA_FAILPOINT_COMPENSATION;
+    case SAGA_COMPENSATION_STARTED:
+        return SAGA_FAILPOINT_COMPENSATION;
+    case SAGA_REPLY_RECEIVED:
+    case SAGA_LATE_REPLY_RECEIVED:
+        return SAGA_FAILPOINT_REPLY;
+    case SAGA_EPOCH_STARTED:
+        return SAGA_FAILPOINT_RECOVERY;
+    case SAGA_DEFINITION_LOADED:
+    case SAGA_COMMAND_UNSENT:
+    case SAGA_ATTEMPT_EXPIRED:
+    case SAGA_CANCEL_REQUESTED:
+    case SAGA_PIVOT_PASSED:
+    case SAGA_PARKED:
+    case SAGA_OPERATOR_ACTED:
+    case SAGA_ENDED:
+        break;
+    }
+    return 0;
+}
+
+void saga_turn_append(struct saga_engine *engine, const struct saga_record *record) {
+    unsigned kind = kind_of(record);
+    if (kind != 0) {
+        saga_failpoint((enum saga_failpoint_kind)kind, SAGA_FAILPOINT_BEFORE_APPEND);
+    }
+    saga_log_append(engine->log, record);
+    engine->kinds |= 1u << kind;
+    if (kind != 0) {
+        saga_failpoint((enum saga_failpoint_kind)kind, SAGA_FAILPOINT_AFTER_APPEND);
+    }
+}
+
+/* -------------------------------------------------------------- stepping */
+
+int64_t saga_turn_time(const struct saga_engine *engine, struct saga_moment now) {
+    int64_t at_ms = engine->base_ms + now.boot_ms;
+    int64_t seen_ms = saga_coordinator_now(engine->coordinator);
+    return at_ms > seen_ms ? at_ms : seen_ms;
+}
+
+struct saga_input saga_turn_input(const struct saga_engine *engine, enum saga_door door,
+                                  struct saga_moment now) {
+    return (struct saga_input){
+        .door = (uint8_t)door,
+        .next_lsn = saga_log_next_lsn(engine->log),
+        .event =
+            {
+                .at_ms = saga_turn_time(engine, now),
+                .wall_ms = now.wall_ms,
+                .epoch = engine->epoch,
+                .step = SAGA_STEP_NONE,
+            },
+    };
+}
+
+/* What of an update has to be asked back at once. */
+struct evaluation {
+    struct saga_id saga;
+    uint64_t last_lsn;
+    uint8_t step;
+    uint8_t operation;
+};
+#define EVALUATIONS_MAX 128
+
+static void evaluate(struct saga_engine *engine, const struct evaluation *evaluation,
+                     struct saga_moment now) {
+    struct saga_input input = saga_turn_input(engine, SAGA_DOOR_EVENT, now);
+    struct saga_update update;
+    struct saga_fault fault;
+    void *body = NULL;
+    size_t size = 0;
+    input.saga = evaluation->saga;
+    input.event.type = SAGA_INPUT_RENDERED;
+    input.event.step = evaluation->step;
+    input.event.operation = evaluation->operation;
+    input.event.failed =
+        saga_render(engine->log, evaluation->last_lsn, &body, &size, &fault) != SAGA_OK;
+    input.event.payload = (struct saga_bytes){.data = body, .size = (uint32_t)size};
+    saga_coordinator_step(engine->coordinator, &input, &update);
+    assert(update.answer == SAGA_ANSWER_TAKEN); /* nothing came between question and answer */
+    saga_turn_take_over(engine, &update, now);
+    free(body);
+}
+
+void saga_turn_take_over(struct saga_engine *engine, const struct saga_update *update,
+                         struct saga_moment now) {
+    struct evaluation evaluations[EVALUATIONS_MAX];
+    size_t evaluation_count = 0;
+    for (size_t i = 0; i < update->record_count; i++) {
+        const struct saga_record *record = &update->records[i];
+        saga_turn_append(engine, record);
+        struct saga_catalog_entry *entry = saga_catalog_find(engine->catalog, &record->saga);
+        if (entry != NULL) {
+            entry->last_lsn = record->lsn;
+        }
+    }
+    for (size_t i = 0; i < update->effect_count; i++) {
+        const struct saga_effect *effect = &update->effects[i];
+        struct pending *pending;
+        struct saga_catalog_entry *entry;
+        switch ((enum saga_effect_type)effect->type) {
+        case SAGA_EFFECT_EVALUATE:
+            assert(evaluation_count < EVALUATIONS_MAX);
+            evaluations[evaluation_count++] = (struct evaluation){effect->saga, effect->last_lsn,
+                                                                  effect->step, effect->operation};
+            break;
+        case SAGA_EFFECT_SEND:
+            pending = saga_turn_pend(engine);
+            pending->type = PENDING_SEND;
+            pending->plan = effect->plan;
+            pending->command = effect->command;
+            break;
+        case SAGA_EFFECT_CHANGED:
+            entry = saga_catalog_find(engine->catalog, &effect->saga);
+            if (entry != NULL) { /* not yet: its start is being taken right now */
+                entry->status = effect->status;
+            }
+            pending = saga_turn_pend(engine);
+            pending->type = PENDING_CHANGED;
+            pending->saga = effect->saga;
+            pending->status = effect->status;
+            break;
+        }
+    }
+    for (size_t i = 0; i < evaluation_count; i++) {
+        evaluate(engine, &evaluations[i], now);
+    }
+}
+
+enum saga_answer saga_turn_step(struct saga_engine *engine, const struct saga_input *input,
+                                struct saga_moment now) {
+    struct saga_update update;
+    saga_coordinator_step(engine->coordinator, input, &update);
+    enum saga_answer said = update.answer;
+    saga_turn_take_over(engine, &update, now);
+    return said;
+}

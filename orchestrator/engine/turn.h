@@ -1,0 +1,72 @@
+/*
+ * Inside the engine: what its parts share of one turn.
+ *
+ * A turn takes requests and time, appends what is decided, and keeps what has
+ * to leave for after the commit. requests.c takes requests; engine.c opens,
+ * keeps time and commits; turn.c is what both stand on. Not for anybody else.
+ */
+#ifndef SAGA_TURN_H
+#define SAGA_TURN_H
+
+#include "engine.h"
+#include "ids.h"
+
+/* What waits for the commit. */
+struct pending {
+    enum { PENDING_ANSWER = 1, PENDING_SEND, PENDING_CHANGED } type;
+    uint64_t after_lsn;              /* durable first */
+    struct saga_request *request;    /* ANSWER */
+    const struct saga_plan *plan;    /* SEND */
+    struct saga_outstanding command; /* SEND */
+    struct saga_id saga;             /* CHANGED */
+    const char *status;
+};
+
+struct saga_engine {
+    struct saga_engine_config config;
+    struct saga_log *log;
+    struct saga_outlet outlet;
+    struct saga_recall *recall; /* owns the following three */
+    struct saga_coordinator *coordinator;
+    struct saga_catalog *catalog;
+    struct saga_registry *registry;
+    struct saga_id_source ids;
+    int64_t base_ms; /* the engine's time is boot_ms + this */
+    uint64_t epoch_lsn;
+    uint32_t epoch;
+    bool draining;
+    struct pending *pending;
+    size_t pending_count;
+    size_t pending_room;
+    unsigned kinds; /* of failpoints in this batch */
+    struct saga_engine_stats stats;
+};
+
+/* Room for one more thing that leaves after what is appended so far. */
+struct pending *saga_turn_pend(struct saga_engine *engine);
+
+/* Adds a record to the batch. */
+void saga_turn_append(struct saga_engine *engine, const struct saga_record *record);
+
+/* The engine's own time. */
+int64_t saga_turn_time(const struct saga_engine *engine, struct saga_moment now);
+
+/* An input with what every input has. */
+struct saga_input saga_turn_input(const struct saga_engine *engine, enum saga_door door,
+                                  struct saga_moment now);
+
+/* Appends what was decided, keeps the effects for after the commit, and
+ * answers what the core asks back: all in this batch, so that no decision is
+ * torn. */
+void saga_turn_take_over(struct saga_engine *engine, const struct saga_update *update,
+                         struct saga_moment now);
+
+/* Gives the core an input, and takes over what it decides. */
+enum saga_answer saga_turn_step(struct saga_engine *engine, const struct saga_input *input,
+                                struct saga_moment now);
+
+/* An attempt of which no byte can arrive any more. */
+void saga_turn_unsent(struct saga_engine *engine, const struct saga_command_id *command,
+                      uint32_t attempt, struct saga_moment now);
+
+#endif
