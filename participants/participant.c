@@ -185,6 +185,9 @@ enum saga_error saga_participant_apply(struct saga_participant *participant,
                                        const struct saga_wire_command *commands, size_t count,
                                        struct saga_wire_reply *replies, struct saga_fault *fault) {
     assert(count <= SAGA_PARTICIPANT_BATCH_MAX);
+    if (count == 0) {
+        return SAGA_OK;
+    }
     memset(replies, 0, count * sizeof *replies);
     pause_before(participant, commands, count);
 

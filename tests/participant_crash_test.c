@@ -93,7 +93,88 @@ START_TEST(killed_around_the_commit_of_a_tombstone) {
 }
 END_TEST
 
-/* Two processes on one file, with the same commands at the same time. */
+/* Carries out commands without end, and tells the number of each answered one. */
+static void work_until_killed(const char *path, int told) {
+    struct saga_participant *participant;
+    struct saga_fault fault;
+    if (saga_participant_open(&participant, &shop_service, path, NULL, &fault) != SAGA_OK) {
+        _exit(1);
+    }
+    for (unsigned i = 0;; i += 2) {
+        /* Each batch does the next saga's action, and undoes the one before it. */
+        struct saga_wire_command commands[] = {
+            fixture_command("shop.take", "action", "step"),
+            fixture_command("shop.give_back", "compensation", "step"),
+        };
+        struct saga_wire_reply replies[2];
+        commands[0].saga = fixture_saga(i / 2 + 1);
+        commands[1].saga = fixture_saga(i / 2);
+        fixture_identify(&commands[0]);
+        fixture_identify(&commands[1]);
+        if (saga_participant_apply(participant, commands, 2, replies, &fault) != SAGA_OK) {
+            _exit(2);
+        }
+        saga_wire_reply_free(&replies[0]);
+        saga_wire_reply_free(&replies[1]);
+        unsigned answered = i / 2 + 1;
+        if (write(told, &answered, sizeof answered) != sizeof answered) {
+            _exit(3);
+        }
+    }
+}
+
+/* Kills it amid its work, after a number of answers; the latest one is returned. */
+static unsigned kill_amid_work(unsigned answers) {
+    const char *path = shop_path();
+    saga_participant_close(shop);
+    int told[2];
+    ck_assert_int_eq(pipe(told), 0);
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        (void)close(told[0]);
+        work_until_killed(path, told[1]);
+    }
+    (void)close(told[1]);
+    unsigned latest = 0;
+    for (unsigned i = 0; i < answers; i++) {
+        ck_assert_int_eq(read(told[0], &latest, sizeof latest), sizeof latest);
+    }
+    ck_assert_int_eq(kill(child, SIGKILL), 0);
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    expect_killed(status);
+    unsigned more;
+    while (read(told[0], &more, sizeof more) == sizeof more) {
+        latest = more; /* told before the kill arrived */
+    }
+    (void)close(told[0]);
+    shop = fixture_open(&shop_service, path, NULL);
+    return latest;
+}
+
+START_TEST(killed_at_any_moment_what_was_answered_is_there_and_nothing_is_torn) {
+    unsigned answered = kill_amid_work(3 + 7 * (unsigned)_i);
+    /* Rows and effects agree: every "done" has its +1, every "compensated" its +1 and -1. */
+    long long done = fixture_integer(shop, "SELECT count(*) FROM saga_fence WHERE state = 'done'");
+    long long undone =
+        fixture_integer(shop, "SELECT count(*) FROM saga_fence WHERE state = 'compensated'");
+    ck_assert_int_eq(done, 1); /* a batch does one and undoes one: whole, or not at all */
+    ck_assert_int_eq(shop_takings(), 1);
+    ck_assert_int_eq(shop_runs(), done + 2 * undone);
+    ck_assert_int_ge(done + undone, answered);
+    ck_assert_int_le(done + undone, answered + 1); /* one may have been committed unanswered */
+    ck_assert_str_eq(fixture_text(shop, "PRAGMA integrity_check"), "ok");
+    /* What was answered is answered again. */
+    struct saga_wire_command command = fixture_command("shop.take", "action", "step");
+    command.saga = fixture_saga((unsigned)(done + undone));
+    fixture_identify(&command);
+    struct saga_wire_reply reply = fixture_deliver(shop, command);
+    fixture_expect(&reply, SAGA_WIRE_DONE, "TAKEN", true);
+}
+END_TEST
+
+/* Several processes on one file, with the same commands at the same time. */
 START_TEST(several_processes_on_one_file_carry_each_command_out_once) {
     enum { PROCESSES = 4, COMMANDS = 50 };
     const char *path = shop_path();
@@ -267,6 +348,8 @@ static void add_tests(TCase *tests) {
     tcase_add_test(tests, killed_after_its_commit_the_effect_is_there_and_the_reply_is_replayed);
     tcase_add_test(tests, killed_around_the_commit_of_a_compensation);
     tcase_add_test(tests, killed_around_the_commit_of_a_tombstone);
+    tcase_add_loop_test(tests, killed_at_any_moment_what_was_answered_is_there_and_nothing_is_torn,
+                        0, 20);
     tcase_add_test(tests, several_processes_on_one_file_carry_each_command_out_once);
     tcase_add_test(tests, a_death_that_is_only_played_looks_like_one);
     tcase_add_test(tests, fail_answers_the_rejected_event_and_it_is_stored);
