@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ----------------------------------------------------------------- crashes */
@@ -343,6 +344,23 @@ START_TEST(delay_waits_the_longest_once_a_batch_outside_the_transaction) {
 }
 END_TEST
 
+static int64_t now_ms(void) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+START_TEST(delay_really_waits) {
+    struct saga_participant_options options = {0};
+    add_switch(&options, SAGA_PARTICIPANT_SWITCH_DELAY, "shop.take=30");
+    shop_reopen(&options);
+    int64_t before_ms = now_ms();
+    struct saga_wire_reply reply = shop_deliver("shop.take", "action");
+    fixture_expect(&reply, SAGA_WIRE_DONE, "TAKEN", false);
+    ck_assert_int_ge(now_ms() - before_ms, 29);
+}
+END_TEST
+
 static void add_tests(TCase *tests) {
     tcase_add_test(tests, killed_before_its_commit_nothing_is_left_and_the_command_runs_again);
     tcase_add_test(tests, killed_after_its_commit_the_effect_is_there_and_the_reply_is_replayed);
@@ -356,6 +374,7 @@ static void add_tests(TCase *tests) {
     tcase_add_test(tests, fail_answers_retry_where_there_is_no_rejected_event);
     tcase_add_test(tests, fail_by_chance_is_repeated_by_its_seed);
     tcase_add_test(tests, delay_waits_the_longest_once_a_batch_outside_the_transaction);
+    tcase_add_test(tests, delay_really_waits);
 }
 
 int main(void) {

@@ -236,6 +236,18 @@ START_TEST(a_damaged_row_is_refused_and_the_rest_goes_on) {
 }
 END_TEST
 
+START_TEST(a_stored_result_that_cannot_be_read_undoes_nothing) {
+    shop_deliver("shop.take", "action");
+    ck_assert_int_eq(sqlite3_exec(saga_participant_database(shop),
+                                  "UPDATE saga_fence SET content = '{'", NULL, NULL, NULL),
+                     SQLITE_OK);
+    struct saga_wire_reply reply = shop_deliver("shop.give_back", "compensation");
+    fixture_expect(&reply, SAGA_WIRE_RETRY, "RETRY", false);
+    ck_assert_ptr_nonnull(strstr(reply.body, "the stored result cannot be read"));
+    ck_assert_int_eq(shop_takings(), 1);
+}
+END_TEST
+
 /* A row that a later version wrote is not taken for something else. */
 START_TEST(a_row_of_an_unknown_state_is_refused) {
     ck_assert_int_eq(
@@ -356,6 +368,7 @@ static void add_tests(TCase *tests) {
     tcase_add_test(tests, a_full_database_gives_no_replies_and_changes_nothing);
     tcase_add_test(tests, a_database_that_fails_under_business_code_gives_no_replies);
     tcase_add_test(tests, a_damaged_row_is_refused_and_the_rest_goes_on);
+    tcase_add_test(tests, a_stored_result_that_cannot_be_read_undoes_nothing);
     tcase_add_test(tests, a_row_of_an_unknown_state_is_refused);
     tcase_add_test(tests, another_services_database_is_refused);
     tcase_add_test(tests, a_database_of_a_newer_format_is_refused);

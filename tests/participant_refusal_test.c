@@ -314,6 +314,22 @@ START_TEST(what_was_purged_is_remembered_by_the_file) {
 }
 END_TEST
 
+/* An id that does not tell when its saga began leaves the command's own time. */
+START_TEST(a_saga_without_a_time_is_judged_by_the_issue_of_its_command) {
+    open_with_clock();
+    purge_on_day(60, 0);
+    struct saga_wire_command command = command_of_day("shop.give_back", "compensation", 0, 50);
+    command.saga = "0190a8f0-1c2d-4e3f-8a4b-5c6d7e8f9a0b"; /* a UUIDv4 */
+    fixture_identify(&command);
+    struct saga_wire_reply reply = fixture_deliver(shop, command);
+    fixture_expect(&reply, SAGA_WIRE_NOOP, "NOOP", false);
+    command.step = "other";
+    command.issued_at_ms = 0; /* and if that is not said either, nobody can tell */
+    reply = fixture_deliver(shop, command);
+    expect_refusal(&reply, "older than the rows");
+}
+END_TEST
+
 START_TEST(nothing_is_refused_for_its_age_before_anything_is_purged) {
     struct saga_wire_command command = fixture_command("shop.take", "action", "step");
     command.saga = "00000000-0000-7000-8000-000000000000";
@@ -341,6 +357,7 @@ static void add_tests(TCase *tests) {
     tcase_add_test(tests, a_compensation_of_a_purged_action_is_refused_never_a_noop);
     tcase_add_test(tests, a_row_that_is_kept_answers_however_old_its_command_is);
     tcase_add_test(tests, what_was_purged_is_remembered_by_the_file);
+    tcase_add_test(tests, a_saga_without_a_time_is_judged_by_the_issue_of_its_command);
     tcase_add_test(tests, nothing_is_refused_for_its_age_before_anything_is_purged);
 }
 

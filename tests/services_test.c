@@ -246,6 +246,18 @@ START_TEST(reject_finds_its_booking_by_the_row_of_create) {
 }
 END_TEST
 
+START_TEST(reject_undoes_nothing_where_the_row_names_no_booking) {
+    deliver(booking, 1, "booking.create", "action", "create");
+    ck_assert_int_eq(sqlite3_exec(saga_participant_database(booking),
+                                  "UPDATE saga_fence SET content = '{}'", NULL, NULL, NULL),
+                     SQLITE_OK);
+    struct saga_wire_reply reply = deliver(booking, 1, "booking.reject", "compensation", "create");
+    fixture_expect(&reply, SAGA_WIRE_RETRY, "RETRY", false);
+    ck_assert_ptr_nonnull(strstr(reply.body, "the result of 'create' has no booking's id"));
+    ck_assert_str_eq(booking_status(1), "pending");
+}
+END_TEST
+
 START_TEST(an_approved_booking_can_be_rejected_a_paid_one_cannot) {
     deliver(booking, 1, "booking.create", "action", "create");
     deliver(booking, 1, "booking.approve", "action", "approve");
@@ -520,6 +532,7 @@ int main(void) {
     tcase_add_test(tests, slots_are_created_with_a_name_and_an_id);
     tcase_add_test(tests, a_booking_is_created_approved_and_paid);
     tcase_add_test(tests, reject_finds_its_booking_by_the_row_of_create);
+    tcase_add_test(tests, reject_undoes_nothing_where_the_row_names_no_booking);
     tcase_add_test(tests, an_approved_booking_can_be_rejected_a_paid_one_cannot);
     tcase_add_test(tests, a_late_approve_after_reject_is_fenced);
     tcase_add_test(tests, approve_and_pay_follow_the_bookings_state);

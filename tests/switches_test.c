@@ -2,6 +2,7 @@
 #include "participant.h"
 #include "shop_service.h"
 
+#include <argp.h>
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,6 +112,42 @@ START_TEST(a_command_that_no_service_has_is_named) {
 }
 END_TEST
 
+/* argp wants to reorder its arguments: they are the caller's to change. */
+static void parse(struct saga_participant_switches *switches, size_t count,
+                  const char *const given[]) {
+    char texts[8][64];
+    char *arguments[9] = {0};
+    ck_assert_uint_le(count, 8);
+    for (size_t i = 0; i < count; i++) {
+        (void)snprintf(texts[i], sizeof texts[i], "%s", given[i]);
+        arguments[i] = texts[i];
+    }
+    ck_assert_int_eq(
+        argp_parse(&saga_participant_switches_argp, (int)count, arguments, 0, NULL, switches), 0);
+}
+
+START_TEST(the_switches_are_options_of_a_program) {
+    static const char *const given[] = {"program",       "--fail=parking.block=0.25",
+                                        "--limit=500",   "--delay",
+                                        "booking.pay=7", "--crash=billing.refund=before-commit"};
+    struct saga_participant_switches switches = {0};
+    parse(&switches, 6, given);
+    ck_assert_int_eq(switches.limit, 500);
+    ck_assert_str_eq(switches.fails[0].command, "parking.block");
+    ck_assert_str_eq(switches.delays[0].command, "booking.pay");
+    ck_assert_int_eq(switches.delays[0].delay_ms, 7);
+    ck_assert_str_eq(switches.crashes[0].command, "billing.refund");
+}
+END_TEST
+
+START_TEST(a_wrong_switch_ends_the_program) {
+    static const char *const given[] = {"program", "--fail=parking.block=2"};
+    struct saga_participant_switches switches = {0};
+    argp_err_exit_status = saga_error_exit_status(SAGA_ERROR_USAGE);
+    parse(&switches, 2, given);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("switches");
     TCase *tests = tcase_create("switches");
@@ -118,6 +155,8 @@ int main(void) {
     tcase_add_test(tests, right_arguments_are_taken);
     tcase_add_test(tests, too_many_are_refused);
     tcase_add_test(tests, a_command_that_no_service_has_is_named);
+    tcase_add_test(tests, the_switches_are_options_of_a_program);
+    tcase_add_exit_test(tests, a_wrong_switch_ends_the_program, 2);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
