@@ -267,14 +267,11 @@ static bool daemon_owns(const struct saga_directory *directory) {
 }
 
 enum saga_error saga_directory_sharing(const struct saga_directory *directory, int log_fd,
-                                       enum saga_sharing *sharing, struct saga_fault *fault) {
+                                       struct saga_sharing *sharing, struct saga_fault *fault) {
     bool usable = faccessat(log_fd, SAGA_LOCK_FILE, R_OK | W_OK, AT_EACCESS) == 0;
-    if (usable) {
-        *sharing = SAGA_SHARING_LOCKED;
-        return SAGA_OK;
-    }
     int number = errno;
-    if (daemon_owns(directory)) {
+    *sharing = (struct saga_sharing){.owned = daemon_owns(directory), .unlocked = !usable};
+    if (sharing->owned && !usable) {
         return saga_fault_set(fault, SAGA_ERROR_FAILED,
                               "%.300s/" SAGA_DIRECTORY_LOG "/" SAGA_LOCK_FILE
                               ": %s. A daemon is running, and a reader that it cannot see could be "
@@ -282,6 +279,5 @@ enum saga_error saga_directory_sharing(const struct saga_directory *directory, i
                               "the daemon's group, or read a copy.",
                               directory->path, strerror(number));
     }
-    *sharing = SAGA_SHARING_ALONE;
     return SAGA_OK;
 }

@@ -48,16 +48,16 @@ SAGA_CHECKED enum saga_error saga_directory_begin_log(const struct saga_director
 SAGA_CHECKED enum saga_error saga_directory_commit_log(const struct saga_directory *directory,
                                                        int fd, struct saga_fault *fault);
 
-/* How somebody who only reads shares the log with a daemon. */
-enum saga_sharing {
-    SAGA_SHARING_LOCKED = 1, /* by lock.mdb */
-    SAGA_SHARING_ALONE,      /* not at all: there is no daemon, and lock.mdb cannot be used */
+/* How somebody who only reads shares the log. */
+struct saga_sharing {
+    bool owned;    /* a daemon owns it */
+    bool unlocked; /* lock.mdb cannot be used, and need not be: there is no daemon */
 };
 
-/* Decides that for the log's directory `log_fd`. Errors: FAILED (a daemon owns
- * the log, and lock.mdb cannot be used). */
+/* Finds that out for the log's directory `log_fd`. Errors: FAILED (a daemon
+ * owns the log, and lock.mdb cannot be used). */
 SAGA_CHECKED enum saga_error saga_directory_sharing(const struct saga_directory *directory,
-                                                    int log_fd, enum saga_sharing *sharing,
+                                                    int log_fd, struct saga_sharing *sharing,
                                                     struct saga_fault *fault);
 
 #endif

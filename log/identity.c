@@ -51,6 +51,12 @@ static bool parse_uuid(const char *text, uint8_t bytes[16]) {
     return true;
 }
 
+static int print_file(char text[FILE_BYTES_MAX], unsigned format, const char *id,
+                      const char *created) {
+    return snprintf(text, FILE_BYTES_MAX, "sagad-log format %u\nid %s\ncreated %s\n", format, id,
+                    created);
+}
+
 enum saga_error saga_identity_make(struct saga_identity *identity, struct saga_fault *fault) {
     if (getrandom(identity->bytes, sizeof identity->bytes, 0) != sizeof identity->bytes) {
         return saga_fault_set(fault, SAGA_ERROR_FAILED, "no random numbers for a new log: %s",
@@ -72,8 +78,7 @@ enum saga_error saga_identity_make(struct saga_identity *identity, struct saga_f
 enum saga_error saga_identity_write(const struct saga_identity *identity, int directory_fd,
                                     struct saga_fault *fault) {
     char text[FILE_BYTES_MAX];
-    int length = snprintf(text, sizeof text, "sagad-log format %d\nid %s\ncreated %s\n",
-                          SAGA_RECORD_FORMAT, identity->text, identity->created);
+    int length = print_file(text, SAGA_RECORD_FORMAT, identity->text, identity->created);
     int fd = openat(directory_fd, SAGA_IDENTITY_FILE,
                     O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0660);
     bool written = fd >= 0 && write(fd, text, (size_t)length) == length && fsync(fd) == 0;
@@ -119,18 +124,20 @@ enum saga_error saga_identity_read(struct saga_identity *identity, int directory
                               strerror(errno));
     }
     text[length] = '\0';
-    unsigned format;
-    char id[40];
-    int end = 0;
-    if (sscanf(text, "sagad-log format %9u\n", &format) == 1 && format > SAGA_RECORD_FORMAT) {
+    unsigned format = 0;
+    char id[40] = "";
+    int values =
+        sscanf(text, "sagad-log format %9u id %39s created %20s", &format, id, identity->created);
+    if (values >= 1 && format > SAGA_RECORD_FORMAT) {
         return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
                               "%.300s is of format %u, and this sagad knows formats up to %d: use "
                               "the newer version that wrote it.",
                               path, format, SAGA_RECORD_FORMAT);
     }
-    if (sscanf(text, "sagad-log format %9u\nid %39s\ncreated %20s\n%n", &format, id,
-               identity->created, &end) != 3 ||
-        end != length || format == 0 || !parse_uuid(id, identity->bytes)) {
+    char again[FILE_BYTES_MAX];
+    if (values != 3 || format == 0 || !parse_uuid(id, identity->bytes) ||
+        print_file(again, format, id, identity->created) != length ||
+        memcmp(again, text, (size_t)length) != 0) {
         return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
                               "%.300s/" SAGA_IDENTITY_FILE
                               " is damaged: it should have three lines, with format, id and date. "

@@ -7,6 +7,7 @@
 #include "pages.h"
 #include "reader.h"
 #include "store.h"
+#include "trees.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -63,10 +64,18 @@ static enum saga_error join(char path[PATH_MAX], const char *directory, const ch
     return SAGA_OK;
 }
 
+static enum saga_error check_pages(int fd, const char *file, bool shared,
+                                   struct saga_fault *fault) {
+    struct saga_page_meta live;
+    enum saga_error error = saga_pages_check(fd, file, shared, &live, fault);
+    /* A daemon that is writing the trees has checked them at its start. */
+    return error == SAGA_OK && !shared ? saga_trees_check(fd, file, &live, fault) : error;
+}
+
 /* data.mdb must be there and hold something, since log.id says that there is a
  * log; LMDB would make a new one of nothing. */
 static enum saga_error check_data(int log_fd, const char *path,
-                                  const struct saga_identity *identity, bool read_only,
+                                  const struct saga_identity *identity, bool shared,
                                   struct saga_fault *fault) {
     int fd = openat(log_fd, SAGA_DATA_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     struct stat status;
@@ -99,7 +108,7 @@ static enum saga_error check_data(int log_fd, const char *path,
         char file[PATH_MAX];
         error = join(file, path, SAGA_DATA_FILE, fault);
         if (error == SAGA_OK) {
-            error = saga_pages_check(fd, file, read_only, fault);
+            error = check_pages(fd, file, shared, fault);
         }
     }
     (void)close(fd); /* it was only read */
@@ -110,20 +119,20 @@ static enum saga_error check_data(int log_fd, const char *path,
 static enum saga_error open_store(struct saga_log *log, const struct saga_log_options *options,
                                   int log_fd, struct saga_fault *fault) {
     char path[PATH_MAX];
+    struct saga_store_options store_options = {.path = path, .read_only = options->read_only};
+    struct saga_sharing sharing = {0};
     enum saga_error error = join(path, options->data_dir, SAGA_DIRECTORY_LOG, fault);
+    if (error == SAGA_OK && options->read_only) {
+        error = saga_directory_sharing(&log->directory, log_fd, &sharing, fault);
+        store_options.unlocked = sharing.unlocked;
+    } else {
+        store_options.map_bytes_max = options->map_bytes_max;
+    }
     if (error == SAGA_OK) {
         error = saga_identity_read(&log->identity, log_fd, path, fault);
     }
     if (error == SAGA_OK) {
-        error = check_data(log_fd, path, &log->identity, options->read_only, fault);
-    }
-    struct saga_store_options store_options = {.path = path, .read_only = options->read_only};
-    if (error == SAGA_OK && options->read_only) {
-        enum saga_sharing sharing;
-        error = saga_directory_sharing(&log->directory, log_fd, &sharing, fault);
-        store_options.unlocked = error == SAGA_OK && sharing == SAGA_SHARING_ALONE;
-    } else {
-        store_options.map_bytes_max = options->map_bytes_max;
+        error = check_data(log_fd, path, &log->identity, sharing.owned, fault);
     }
     return error == SAGA_OK ? saga_store_open(&log->store, &store_options, fault) : error;
 }
@@ -144,12 +153,10 @@ static enum saga_error create(const struct saga_log *log, const struct saga_log_
         return error;
     }
     struct saga_meta meta = {.format = SAGA_RECORD_FORMAT, .base_lsn = 1};
-    uint8_t row[SAGA_META_BYTES];
     memcpy(meta.identity, identity.bytes, sizeof meta.identity);
-    saga_meta_encode(&meta, row);
     error = saga_identity_write(&identity, fd, fault);
     if (error == SAGA_OK) {
-        error = saga_store_create(path, options->map_bytes_max, row, sizeof row, fault);
+        error = saga_store_create(path, options->map_bytes_max, &meta, fault);
     }
     if (error == SAGA_OK) {
         error = saga_directory_commit_log(&log->directory, fd, fault);
@@ -316,14 +323,6 @@ static enum saga_error fail(struct saga_log *log, struct saga_fault *fault) {
     return saga_fault_set(fault, SAGA_ERROR_LOG_WRITE, "%s", log->failure.text);
 }
 
-static enum saga_error write_batch(struct saga_log *log, const struct saga_meta *meta,
-                                   struct saga_fault *fault) {
-    uint8_t row[SAGA_META_BYTES];
-    saga_meta_encode(meta, row);
-    return saga_store_commit(log->store, log->batch.blocks, log->batch.block_count, row, sizeof row,
-                             fault);
-}
-
 enum saga_error saga_log_flush(struct saga_log *log, struct saga_fault *fault) {
     if (log->failed) {
         return fail(log, fault);
@@ -346,7 +345,8 @@ enum saga_error saga_log_flush(struct saga_log *log, struct saga_fault *fault) {
     meta.record_count += log->batch.record_count;
     meta.block_count += log->batch.block_count;
     meta.epoch = log->epoch;
-    if (write_batch(log, &meta, &log->failure) != SAGA_OK) {
+    if (saga_store_commit(log->store, log->batch.blocks, log->batch.block_count, &meta,
+                          &log->failure) != SAGA_OK) {
         return fail(log, fault);
     }
     log->meta = meta;

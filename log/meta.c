@@ -15,6 +15,7 @@ enum {
     AT_RECORD_COUNT = 48,
     AT_BLOCK_COUNT = 56,
     AT_EPOCH = 64,
+    AT_TRANSACTION = 72,
 };
 static const uint8_t magic[4] = {'S', 'G', 'M', 'T'};
 
@@ -32,6 +33,7 @@ void saga_meta_encode(const struct saga_meta *meta, uint8_t bytes[SAGA_META_BYTE
     saga_put64(bytes + AT_RECORD_COUNT, meta->record_count);
     saga_put64(bytes + AT_BLOCK_COUNT, meta->block_count);
     saga_put32(bytes + AT_EPOCH, meta->epoch);
+    saga_put64(bytes + AT_TRANSACTION, meta->transaction);
     saga_put64(bytes + AT_CHECKSUM, checksum_of(bytes, SAGA_META_BYTES));
 }
 
@@ -63,5 +65,6 @@ enum saga_record_error saga_meta_decode(struct saga_meta *meta, const void *byte
     meta->record_count = saga_get64(at + AT_RECORD_COUNT);
     meta->block_count = saga_get64(at + AT_BLOCK_COUNT);
     meta->epoch = saga_get32(at + AT_EPOCH);
+    meta->transaction = saga_get64(at + AT_TRANSACTION);
     return numbers_agree(meta) ? SAGA_RECORD_OK : SAGA_RECORD_MALFORMED;
 }

@@ -3,7 +3,8 @@
  *
  * Hides the row's layout. LMDB has no checksums and can lose a subtree without
  * a word; last LSN and counts, written in the transaction of the records, are
- * what such a loss is noticed by.
+ * what such a loss is noticed by. Every transaction writes the row, so that a
+ * page which is older than its file is noticed too.
  *
  * The row stands in LMDB's main table under the key "meta". Numbers are
  * unsigned and big-endian:
@@ -20,6 +21,7 @@
  *    56          8        number of blocks
  *    64          4        epoch of the last record
  *    68          4        0
+ *    72          8        LMDB's number of the transaction that wrote the row
  *
  * A reader takes a longer row and ignores what it does not know; the first 16
  * bytes mean the same in every format.
@@ -31,7 +33,7 @@
 
 #include "record.h"
 
-#define SAGA_META_BYTES 72
+#define SAGA_META_BYTES 80
 
 struct saga_meta {
     uint16_t format;
@@ -41,6 +43,7 @@ struct saga_meta {
     uint64_t record_count;
     uint64_t block_count;
     uint32_t epoch;
+    uint64_t transaction; /* filled in by the store */
 };
 
 void saga_meta_encode(const struct saga_meta *meta, uint8_t bytes[SAGA_META_BYTES]);

@@ -18,43 +18,11 @@
 
 #define P_META         0x08
 #define MDB_INTEGERKEY 0x08
-#define NO_PAGE        UINT64_MAX
+_Static_assert(sizeof(struct saga_page_header) == 16, "a page's header has no holes");
+_Static_assert(sizeof(struct saga_page_tree) == 48, "nor has a tree's row");
+_Static_assert(sizeof(struct saga_page_meta) == 152, "nor has a meta page");
 
-/* LMDB's structures, as a 64-bit little-endian or big-endian machine lays them
- * out; LMDB writes them in the machine's own order. */
-struct page_header {
-    uint64_t number;
-    uint16_t unused;
-    uint16_t flags;
-    uint32_t bounds;
-};
-
-struct tree {
-    uint32_t page_bytes; /* of the free tree: the size of a page; else unused */
-    uint16_t flags;
-    uint16_t depth;
-    uint64_t branch_pages;
-    uint64_t leaf_pages;
-    uint64_t overflow_pages;
-    uint64_t entries;
-    uint64_t root; /* NO_PAGE: empty */
-};
-
-struct meta_page {
-    struct page_header header;
-    uint32_t magic;
-    uint32_t version;
-    uint64_t address;
-    uint64_t map_bytes;
-    struct tree free;
-    struct tree main;
-    uint64_t last_page;
-    uint64_t transaction;
-};
-_Static_assert(sizeof(struct meta_page) == 152, "the meta page has no holes");
-
-/* Reads all of `size`. 1: read, 0: the file ends before, -1: errno. */
-static int read_at(int fd, void *bytes, size_t size, uint64_t offset) {
+int saga_pages_read(int fd, void *bytes, size_t size, uint64_t offset) {
     ssize_t length = pread(fd, bytes, size, (off_t)offset);
     if (length < 0) {
         return -1;
@@ -63,7 +31,7 @@ static int read_at(int fd, void *bytes, size_t size, uint64_t offset) {
 }
 
 /* NULL: nothing is wrong with meta page `number`, as far as it goes by itself. */
-static const char *meta_damage(const struct meta_page *meta, uint64_t number) {
+static const char *meta_damage(const struct saga_page_meta *meta, uint64_t number) {
     if (meta->magic != LMDB_MAGIC) {
         return "it does not begin as a page of LMDB does";
     }
@@ -95,10 +63,10 @@ static enum saga_error refuse(struct saga_fault *fault, const char *path, const 
 }
 
 static enum saga_error read_meta(int fd, const char *path, uint64_t number, uint64_t offset,
-                                 struct meta_page *meta, struct saga_fault *fault) {
+                                 struct saga_page_meta *meta, struct saga_fault *fault) {
     char where[32];
     (void)snprintf(where, sizeof where, "meta page %" PRIu64, number);
-    int result = read_at(fd, meta, sizeof *meta, offset);
+    int result = saga_pages_read(fd, meta, sizeof *meta, offset);
     if (result < 0) {
         return saga_fault_set(fault, SAGA_ERROR_FAILED, "%.300s: %s", path, strerror(errno));
     }
@@ -116,20 +84,21 @@ static enum saga_error read_meta(int fd, const char *path, uint64_t number, uint
     return damage == NULL ? SAGA_OK : refuse(fault, path, where, damage);
 }
 
-static bool is_behind_end(const struct tree *tree, uint64_t last_page) {
-    return tree->root != NO_PAGE && tree->root > last_page;
+static bool is_behind_end(const struct saga_page_tree *tree, uint64_t last_page) {
+    return tree->root != SAGA_PAGE_NONE && tree->root > last_page;
 }
 
 /* Transactions fill the two pages in turn, so they are one apart; in a log
  * nobody wrote to yet both are 0. */
-static bool are_consecutive(const struct meta_page metas[2]) {
+static bool are_consecutive(const struct saga_page_meta metas[2]) {
     uint64_t a = metas[0].transaction;
     uint64_t b = metas[1].transaction;
     return a + 1 == b || b + 1 == a || (a == 0 && b == 0);
 }
 
-static enum saga_error check_once(int fd, const char *path, struct saga_fault *fault) {
-    struct meta_page metas[2];
+static enum saga_error check_once(int fd, const char *path, struct saga_page_meta *chosen,
+                                  struct saga_fault *fault) {
+    struct saga_page_meta metas[2];
     enum saga_error error = read_meta(fd, path, 0, 0, &metas[0], fault);
     if (error == SAGA_OK) {
         error = read_meta(fd, path, 1, metas[0].free.page_bytes, &metas[1], fault);
@@ -140,7 +109,7 @@ static enum saga_error check_once(int fd, const char *path, struct saga_fault *f
     if (metas[0].free.page_bytes != metas[1].free.page_bytes || !are_consecutive(metas)) {
         return refuse(fault, path, "meta pages", "the two do not follow one another");
     }
-    const struct meta_page *live = &metas[metas[0].transaction < metas[1].transaction];
+    const struct saga_page_meta *live = &metas[metas[0].transaction < metas[1].transaction];
     /* The other one may have roots of a transaction that failed: LMDB puts its
      * number and last page back then, and leaves the rest. */
     if (is_behind_end(&live->free, live->last_page) ||
@@ -159,15 +128,17 @@ static enum saga_error check_once(int fd, const char *path, struct saga_fault *f
                               "needs %" PRIu64 ". Restore it from a backup; nothing was changed.",
                               path, (uint64_t)status.st_size, size_min);
     }
+    *chosen = *live;
     return SAGA_OK;
 }
 
-enum saga_error saga_pages_check(int fd, const char *path, bool shared, struct saga_fault *fault) {
-    enum saga_error error = check_once(fd, path, fault);
+enum saga_error saga_pages_check(int fd, const char *path, bool shared, struct saga_page_meta *live,
+                                 struct saga_fault *fault) {
+    enum saga_error error = check_once(fd, path, live, fault);
     /* Between two reads a daemon may commit, and a read may see half of a
      * write. A commit takes a hundred times as long as this check. */
     for (int i = 0; shared && error == SAGA_ERROR_LOG_REFUSED && i < 20; i++) {
-        error = check_once(fd, path, fault);
+        error = check_once(fd, path, live, fault);
     }
     return error;
 }

@@ -23,30 +23,6 @@ refuse(const struct saga_log_reader *reader, uint64_t lsn, struct saga_fault *fa
 
 /* -------------------------------------------------------------------- view */
 
-static enum saga_error read_meta(struct saga_log_reader *reader, struct saga_fault *fault) {
-    struct saga_bytes row = {0};
-    enum saga_error error = saga_store_view_meta(reader->view, &row, fault);
-    if (error != SAGA_OK && error != SAGA_ERROR_NOT_FOUND) {
-        return error;
-    }
-    struct saga_meta *meta = &reader->meta;
-    enum saga_record_error damage = saga_meta_decode(meta, row.data, row.size);
-    if (damage == SAGA_RECORD_FORMAT_NEWER) {
-        return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
-                              "%.300s is of format %u, and this sagad knows formats up to %d: use "
-                              "the newer version that wrote it.",
-                              saga_store_path(reader->store), meta->format, SAGA_RECORD_FORMAT);
-    }
-    if (damage != SAGA_RECORD_OK) {
-        return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
-                              "%.300s/data.mdb is damaged: its row meta: %s. Restore it from a "
-                              "backup; nothing was changed.",
-                              saga_store_path(reader->store),
-                              row.size == 0 ? "it is missing" : saga_record_error_text(damage));
-    }
-    return SAGA_OK;
-}
-
 /* Blocks point into the view's map. */
 static void forget_blocks(struct saga_log_reader *reader) {
     reader->scanned.record_count = 0;
@@ -58,16 +34,11 @@ enum saga_error saga_log_reader_init(struct saga_log_reader *reader, struct saga
                                      struct saga_fault *fault) {
     *reader = (struct saga_log_reader){.store = store};
     enum saga_error error = saga_store_view_open(store, &reader->view, fault);
-    if (error != SAGA_OK) {
-        return error;
+    if (error == SAGA_OK) {
+        reader->meta = *saga_store_view_meta(reader->view);
+        reader->next_lsn = reader->meta.base_lsn;
     }
-    error = read_meta(reader, fault);
-    if (error != SAGA_OK) {
-        saga_log_reader_fini(reader);
-        return error;
-    }
-    reader->next_lsn = reader->meta.base_lsn;
-    return SAGA_OK;
+    return error;
 }
 
 void saga_log_reader_fini(struct saga_log_reader *reader) {
@@ -82,7 +53,10 @@ void saga_log_reader_release(struct saga_log_reader *reader) {
 enum saga_error saga_log_reader_renew(struct saga_log_reader *reader, struct saga_fault *fault) {
     forget_blocks(reader);
     enum saga_error error = saga_store_view_renew(reader->view, fault);
-    return error == SAGA_OK ? read_meta(reader, fault) : error;
+    if (error == SAGA_OK) {
+        reader->meta = *saga_store_view_meta(reader->view);
+    }
+    return error;
 }
 
 uint64_t saga_log_reader_first(const struct saga_log_reader *reader) {

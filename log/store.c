@@ -28,6 +28,7 @@ struct saga_store_view {
     struct saga_store *store;
     MDB_txn *txn;
     MDB_cursor *cursor; /* in the table of blocks */
+    struct saga_meta meta;
     bool active;
 };
 
@@ -101,7 +102,18 @@ static uint64_t whole_pages(uint64_t bytes) {
     return (bytes + page - 1) / page * page;
 }
 
-static int create_tables(MDB_env *env, const void *meta, size_t meta_size) {
+/* Puts the row, and in it the transaction's own number. */
+static int put_meta(MDB_txn *txn, MDB_dbi main, const struct saga_meta *meta) {
+    struct saga_meta row = *meta;
+    uint8_t bytes[SAGA_META_BYTES];
+    row.transaction = mdb_txn_id(txn);
+    saga_meta_encode(&row, bytes);
+    MDB_val key = {strlen(ROW_META), (void *)(uintptr_t)ROW_META};
+    MDB_val value = {sizeof bytes, bytes};
+    return mdb_put(txn, main, &key, &value, 0);
+}
+
+static int create_tables(MDB_env *env, const struct saga_meta *meta) {
     MDB_txn *txn;
     MDB_dbi log, main;
     int code = mdb_txn_begin(env, NULL, 0, &txn);
@@ -113,9 +125,7 @@ static int create_tables(MDB_env *env, const void *meta, size_t meta_size) {
         code = mdb_dbi_open(txn, NULL, 0, &main);
     }
     if (code == MDB_SUCCESS) {
-        MDB_val key = {strlen(ROW_META), (void *)(uintptr_t)ROW_META};
-        MDB_val value = {meta_size, (void *)(uintptr_t)meta};
-        code = mdb_put(txn, main, &key, &value, MDB_NOOVERWRITE);
+        code = put_meta(txn, main, meta);
     }
     if (code != MDB_SUCCESS) {
         mdb_txn_abort(txn);
@@ -124,13 +134,13 @@ static int create_tables(MDB_env *env, const void *meta, size_t meta_size) {
     return mdb_txn_commit(txn);
 }
 
-enum saga_error saga_store_create(const char *path, uint64_t map_bytes_max, const void *meta,
-                                  size_t meta_size, struct saga_fault *fault) {
+enum saga_error saga_store_create(const char *path, uint64_t map_bytes_max,
+                                  const struct saga_meta *meta, struct saga_fault *fault) {
     struct saga_store_options options = {.path = path, .map_bytes_max = whole_pages(map_bytes_max)};
     MDB_env *env;
     int code = open_env(&options, &env);
     if (code == MDB_SUCCESS) {
-        code = create_tables(env, meta, meta_size);
+        code = create_tables(env, meta);
     }
     if (env != NULL) {
         mdb_env_close(env);
@@ -228,7 +238,7 @@ const char *saga_store_path(const struct saga_store *store) {
 /* ----------------------------------------------------------------- writing */
 
 static int put_all(struct saga_store *store, MDB_txn *txn, const struct saga_block *blocks,
-                   uint32_t count, const void *meta, size_t meta_size) {
+                   uint32_t count, const struct saga_meta *meta) {
     for (uint32_t i = 0; i < count; i++) {
         size_t first_lsn = blocks[i].first_lsn;
         MDB_val key = {sizeof first_lsn, &first_lsn};
@@ -238,18 +248,16 @@ static int put_all(struct saga_store *store, MDB_txn *txn, const struct saga_blo
             return code;
         }
     }
-    MDB_val key = {strlen(ROW_META), (void *)(uintptr_t)ROW_META};
-    MDB_val value = {meta_size, (void *)(uintptr_t)meta};
-    return mdb_put(txn, store->main, &key, &value, 0);
+    return put_meta(txn, store->main, meta);
 }
 
 enum saga_error saga_store_commit(struct saga_store *store, const struct saga_block *blocks,
-                                  uint32_t count, const void *meta, size_t meta_size,
+                                  uint32_t count, const struct saga_meta *meta,
                                   struct saga_fault *fault) {
     MDB_txn *txn;
     int code = mdb_txn_begin(store->env, NULL, 0, &txn);
     if (code == MDB_SUCCESS) {
-        code = put_all(store, txn, blocks, count, meta, meta_size);
+        code = put_all(store, txn, blocks, count, meta);
         if (code != MDB_SUCCESS) {
             mdb_txn_abort(txn);
         }
@@ -300,6 +308,73 @@ uint32_t saga_store_reap(struct saga_store *store) {
 
 /* ------------------------------------------------------------------- views */
 
+/* Reads the meta row of the view's state. */
+static enum saga_error read_meta(struct saga_store_view *view, struct saga_fault *fault) {
+    const char *path = view->store->path;
+    MDB_val key = {strlen(ROW_META), (void *)(uintptr_t)ROW_META};
+    MDB_val value = {0};
+    int code = mdb_get(view->txn, view->store->main, &key, &value);
+    if (code != MDB_SUCCESS) {
+        return failed(path, "reading the row " ROW_META, code, fault);
+    }
+    enum saga_record_error damage = saga_meta_decode(&view->meta, value.mv_data, value.mv_size);
+    if (damage == SAGA_RECORD_FORMAT_NEWER) {
+        return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
+                              "%.300s is of format %u, and this sagad knows formats up to %d: use "
+                              "the newer version that wrote it.",
+                              path, view->meta.format, SAGA_RECORD_FORMAT);
+    }
+    if (damage != SAGA_RECORD_OK) {
+        return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
+                              "%.300s/data.mdb is damaged: the row " ROW_META
+                              ": %s. Restore it from a backup; nothing was changed.",
+                              path, saga_record_error_text(damage));
+    }
+    return SAGA_OK;
+}
+
+/* A compacted copy (mdb_copy -c) starts to count anew, at 1. */
+static enum saga_error check_transaction(const struct saga_store_view *view,
+                                         struct saga_fault *fault) {
+    size_t transaction = mdb_txn_id(view->txn);
+    if (view->meta.transaction == transaction || transaction <= 1) {
+        return SAGA_OK;
+    }
+    return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
+                          "%.300s/data.mdb is damaged: the row " ROW_META
+                          " is of transaction %" PRIu64
+                          ", the file of %zu: a page of it was not written. Restore it from a "
+                          "backup; nothing was changed.",
+                          view->store->path, view->meta.transaction, transaction);
+}
+
+static enum saga_error renew_once(struct saga_store_view *view, struct saga_fault *fault) {
+    saga_store_view_release(view);
+    int code = mdb_txn_renew(view->txn);
+    if (code == MDB_SUCCESS) {
+        view->active = true;
+        code = mdb_cursor_renew(view->txn, view->cursor);
+    }
+    if (code != MDB_SUCCESS) {
+        return failed(view->store->path, "reading", code, fault);
+    }
+    enum saga_error error = read_meta(view, fault);
+    return error == SAGA_OK ? check_transaction(view, fault) : error;
+}
+
+/* LMDB notes the number of the last transaction first, and copies the roots of
+ * its trees then. A reader that is stopped between the two while more is
+ * committed gets roots that are newer than the number, perhaps not durable
+ * yet. The meta row tells: so take another view. What is still so after a few
+ * is damage. */
+enum saga_error saga_store_view_renew(struct saga_store_view *view, struct saga_fault *fault) {
+    enum saga_error error = renew_once(view, fault);
+    for (int i = 0; i < 20 && error == SAGA_ERROR_LOG_REFUSED; i++) {
+        error = renew_once(view, fault);
+    }
+    return error;
+}
+
 enum saga_error saga_store_view_open(struct saga_store *store, struct saga_store_view **view,
                                      struct saga_fault *fault) {
     struct saga_store_view *opened = calloc(1, sizeof *opened);
@@ -312,13 +387,18 @@ enum saga_error saga_store_view_open(struct saga_store *store, struct saga_store
         free(opened);
         return failed(store->path, "reading", code, fault);
     }
+    opened->active = true;
     code = mdb_cursor_open(opened->txn, store->log, &opened->cursor);
     if (code != MDB_SUCCESS) {
         mdb_txn_abort(opened->txn);
         free(opened);
         return failed(store->path, "reading", code, fault);
     }
-    opened->active = true;
+    enum saga_error error = saga_store_view_renew(opened, fault);
+    if (error != SAGA_OK) {
+        saga_store_view_close(opened);
+        return error;
+    }
     *view = opened;
     return SAGA_OK;
 }
@@ -336,31 +416,8 @@ void saga_store_view_release(struct saga_store_view *view) {
     }
 }
 
-enum saga_error saga_store_view_renew(struct saga_store_view *view, struct saga_fault *fault) {
-    saga_store_view_release(view);
-    int code = mdb_txn_renew(view->txn);
-    if (code != MDB_SUCCESS) {
-        return failed(view->store->path, "reading", code, fault);
-    }
-    view->active = true;
-    code = mdb_cursor_renew(view->txn, view->cursor);
-    return code == MDB_SUCCESS ? SAGA_OK : failed(view->store->path, "reading", code, fault);
-}
-
-enum saga_error saga_store_view_meta(struct saga_store_view *view, struct saga_bytes *meta,
-                                     struct saga_fault *fault) {
-    assert(view->active);
-    MDB_val key = {strlen(ROW_META), (void *)(uintptr_t)ROW_META};
-    MDB_val value;
-    int code = mdb_get(view->txn, view->store->main, &key, &value);
-    if (code == MDB_NOTFOUND) {
-        return SAGA_ERROR_NOT_FOUND;
-    }
-    if (code != MDB_SUCCESS) {
-        return failed(view->store->path, "reading the row " ROW_META, code, fault);
-    }
-    *meta = (struct saga_bytes){value.mv_data, (uint32_t)value.mv_size};
-    return SAGA_OK;
+const struct saga_meta *saga_store_view_meta(const struct saga_store_view *view) {
+    return &view->meta;
 }
 
 enum saga_error saga_store_view_count(struct saga_store_view *view, uint64_t *count,

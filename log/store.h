@@ -1,8 +1,8 @@
 /*
  * Blocks and the meta row in LMDB.
  *
- * Hides LMDB: this is the one file that includes lmdb.h. Knows no record and
- * no rule of the log; bytes in, the same bytes out.
+ * Hides LMDB: store.c is the one file that includes lmdb.h. Knows no record
+ * and no rule of the log; blocks in, the same blocks out.
  *
  * Tables: "log" has the blocks, key = the first LSN (a 64-bit integer in the
  * machine's order, MDB_INTEGERKEY); the main table has the row "meta". Rows
@@ -18,7 +18,7 @@
 #define SAGA_STORE_H
 
 #include "error.h"
-#include "record.h"
+#include "meta.h"
 
 struct saga_store;
 
@@ -32,7 +32,7 @@ struct saga_store_options {
 /* Makes a store with no block and this meta row, durable, and closes it.
  * Errors: FAILED. */
 SAGA_CHECKED enum saga_error saga_store_create(const char *path, uint64_t map_bytes_max,
-                                               const void *meta, size_t meta_size,
+                                               const struct saga_meta *meta,
                                                struct saga_fault *fault);
 
 /* Opens an existing one. Errors: LOG_REFUSED, FAILED. */
@@ -45,11 +45,12 @@ void saga_store_close(struct saga_store *store);
 const char *saga_store_path(const struct saga_store *store);
 
 /* One transaction: appends the blocks, whose keys ascend and are above all
- * that are there, and replaces the meta row. Errors: LOG_WRITE; the store must
+ * that are there, and replaces the meta row (its transaction is filled in on
+ * the way). Errors: LOG_WRITE; the store must
  * then not be written any more. */
 SAGA_CHECKED enum saga_error saga_store_commit(struct saga_store *store,
                                                const struct saga_block *blocks, uint32_t count,
-                                               const void *meta, size_t meta_size,
+                                               const struct saga_meta *meta,
                                                struct saga_fault *fault);
 
 struct saga_store_fill {
@@ -75,7 +76,8 @@ struct saga_store_block {
 };
 
 /* Errors of these: FAILED (no place left among the readers, a system's error),
- * LOG_REFUSED (LMDB found the file damaged). */
+ * LOG_REFUSED (the meta row is missing, damaged, or of another format or
+ * transaction than this; or LMDB found the file damaged). */
 SAGA_CHECKED enum saga_error saga_store_view_open(struct saga_store *store,
                                                   struct saga_store_view **view,
                                                   struct saga_fault *fault);
@@ -88,10 +90,8 @@ void saga_store_view_release(struct saga_store_view *view);
 SAGA_CHECKED enum saga_error saga_store_view_renew(struct saga_store_view *view,
                                                    struct saga_fault *fault);
 
-/* The meta row; NOT_FOUND (the fault is left alone): there is none. */
-SAGA_CHECKED enum saga_error saga_store_view_meta(struct saga_store_view *view,
-                                                  struct saga_bytes *meta,
-                                                  struct saga_fault *fault);
+/* The meta row of the state; valid until the next renew. */
+const struct saga_meta *saga_store_view_meta(const struct saga_store_view *view);
 
 /* How many blocks there are. */
 SAGA_CHECKED enum saga_error saga_store_view_count(struct saga_store_view *view, uint64_t *count,
