@@ -104,6 +104,41 @@ RULE(single_delivery_is_no_help_while_an_earlier_attempt_is_unresolved) {
     }
 }
 
+/* Who keeps no fence cannot know that it never happened. */
+RULE(fenced_from_an_unfenced_participant_is_not_definite) {
+    PLAN("create block~");
+    START("COMMAND create action");
+    PLAY("create done | block fenced | cancel",
+         "REPLY create action done; COMMAND block action | "
+         "REPLY block action fenced; PARKED block contract_broken | "
+         "CANCEL cancelled; BACKWARD cancelled; COMMAND block compensation");
+    AGAIN("create reserve*~ confirm");
+    AT_THE_PIVOT();
+    PLAY("reserve fenced | cancel", "REPLY reserve action fenced; PARKED reserve contract_broken | "
+                                    "[pending] CANCEL cancelled");
+    STATUS("parked");
+}
+
+/* It does not say which of the sendings had no effect. */
+RULE(a_retry_that_names_no_attempt_resolves_none) {
+    PLAN("create block~1");
+    START("COMMAND create action");
+    PLAY("create done | block/0 retry | block rejected",
+         "REPLY create action done; COMMAND block action | REPLY block action retry | "
+         "REPLY block action rejected; BACKWARD rejected; COMMAND block compensation");
+}
+
+RULE(going_backward_no_action_is_sent_again) {
+    PLAN("create look-@create block@create");
+    START("COMMAND create action");
+    PLAY("create done | block rejected",
+         "REPLY create action done; COMMAND look action; COMMAND block action | "
+         "REPLY block action rejected; BACKWARD rejected; COMMAND create compensation");
+    TODO("create compensation 1");
+    PLAY("look expires", "EXPIRED look action 1");
+    TODO("create compensation 1");
+}
+
 RULE(compensated_by_puts_a_fence_into_the_order) {
     static const char *const settles[] = {"done", "rejected", "fenced"};
     PLAN("create approve<create block pay");
@@ -379,6 +414,9 @@ void saga_rules_add_backward(Suite *suite) {
     tcase_add_test(rules, from_an_unfenced_participant_rejected_decides_the_direction_only);
     tcase_add_test(rules, an_unfenced_rejection_is_definite_with_single_delivery);
     tcase_add_test(rules, single_delivery_is_no_help_while_an_earlier_attempt_is_unresolved);
+    tcase_add_test(rules, fenced_from_an_unfenced_participant_is_not_definite);
+    tcase_add_test(rules, a_retry_that_names_no_attempt_resolves_none);
+    tcase_add_test(rules, going_backward_no_action_is_sent_again);
     tcase_add_test(rules, compensated_by_puts_a_fence_into_the_order);
     tcase_add_test(rules, compensated_by_needs_no_fence_for_what_did_not_run);
     tcase_add_test(rules, the_fence_in_the_order_has_the_compensations_budget);

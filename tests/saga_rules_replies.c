@@ -113,6 +113,19 @@ RULE(a_contradiction_forces_one_compensation_then_parks) {
     PLAY("block rejected", "REPLY block compensation r2 rejected; PARKED block debt");
 }
 
+RULE(one_compensation_is_forced_and_no_more) {
+    PLAN("create block~ pay");
+    START("COMMAND create action");
+    PLAY("create done | block done | pay rejected | block noop | block done",
+         "REPLY create action done; COMMAND block action | "
+         "REPLY block action done; COMMAND pay action | "
+         "REPLY pay action rejected; BACKWARD rejected; COMMAND block compensation | "
+         "REPLY block compensation noop; COMMAND block compensation r2 | "
+         "REPLY block compensation r2 done; COMMAND create compensation");
+    PLAY("block.compensation.r2 noop", "[late] LATE block compensation r2 noop");
+    TODO("create compensation 1");
+}
+
 /* Debt parks one compensation; the others go on. */
 RULE(a_forced_compensation_does_not_wait_for_anothers_debt) {
     PLAN("create block~");
@@ -190,6 +203,13 @@ RULE(a_reply_to_a_command_that_never_was_is_stale) {
     PLAY("create.compensation.r2 done", "[stale]");
     PLAY("create.fence fenced", "[stale]");
     TODO("create compensation 1");
+    AGAIN("block");
+    START("COMMAND block action");
+    PLAY("wait 60000 | block expires", "EXPIRED block action 1; COMMAND block fence");
+    PLAY("block.fence.r2 fenced", "[stale]");
+    PLAY("cancel", "CANCEL cancelled; BACKWARD cancelled; COMMAND block compensation");
+    PLAY("block.fence.r2 fenced", "[stale]");
+    PLAY("block.fence fenced", "[late] LATE block fence fenced");
 }
 
 /* --------------------------------------------------------------- operators */
@@ -352,6 +372,7 @@ void saga_rules_add_replies(Suite *suite) {
     tcase_add_test(rules, while_its_compensation_is_on_its_way_a_late_reply_is_only_recorded);
     tcase_add_test(rules, done_and_noop_contradict_in_either_order);
     tcase_add_test(rules, a_contradiction_forces_one_compensation_then_parks);
+    tcase_add_test(rules, one_compensation_is_forced_and_no_more);
     tcase_add_test(rules, a_forced_compensation_does_not_wait_for_anothers_debt);
     tcase_add_test(rules, a_compensation_that_a_late_done_asks_for_does_not_wait_for_anothers_debt);
     tcase_add_test(rules, an_ended_saga_records_and_never_drives);
