@@ -1,0 +1,441 @@
+/* All sagas together: timers, lines, limits, restarts. */
+#include "coordinator.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "splitmix.h"
+
+#define SENT_MAX    4096
+#define RECORDS_MAX 65536
+
+static const struct saga_budget budget = {.timeout_ms = 1000,
+                                          .deadline_ms = 60000,
+                                          .initial_ms = 10000,
+                                          .max_ms = 60000,
+                                          .factor_milli = 2000,
+                                          .attempts_max = 5};
+static struct saga_plan plan; /* one step that can be undone, then one that cannot */
+static void *memory;
+static struct saga_coordinator *coordinator;
+static struct saga_update update;
+static uint64_t next_lsn;
+static int64_t now_ms;
+static struct saga_outstanding sent[SENT_MAX];
+static int64_t sent_at[SENT_MAX];
+static size_t sent_count;
+static struct saga_record records[RECORDS_MAX];
+static size_t record_count;
+
+static void make_plan(void) {
+    memset(&plan, 0, sizeof plan);
+    plan.definition_lsn = 1;
+    plan.step_count = 2;
+    plan.pivot = 1;
+    for (uint8_t i = 0; i < 2; i++) {
+        plan.steps[i] = (struct saga_plan_step){
+            .after = i == 0 ? 0 : 1,
+            .participant = i,
+            .position = i == 0 ? SAGA_BEFORE_PIVOT : SAGA_PIVOT,
+            .undo = i == 0 ? SAGA_UNDO_COMPENSATION : SAGA_UNDO_NOTHING,
+            .compensated_by = SAGA_STEP_NONE,
+            .on_unknown = SAGA_ON_UNKNOWN_FENCE,
+            .fenced = true,
+            .action = budget,
+            .compensation = budget,
+        };
+        plan.steps[i].compensation.attempts_max = 0;
+        plan.steps[i].compensation.deadline_ms = 0;
+    }
+}
+
+static void open_coordinator(uint32_t sagas_max, uint32_t resend_per_second) {
+    const struct saga_limits limits = {.sagas_max = sagas_max,
+                                       .plans_max = 4,
+                                       .participants_max = 4,
+                                       .resend_per_second = resend_per_second};
+    free(memory);
+    memory = calloc(1, saga_coordinator_size(&limits));
+    ck_assert_ptr_nonnull(memory);
+    coordinator = saga_coordinator_init(memory, &limits);
+    ck_assert(saga_coordinator_define(coordinator, &plan));
+}
+
+static void set_up(void) {
+    make_plan();
+    next_lsn = 2;
+    now_ms = 1000;
+    sent_count = 0;
+    record_count = 0;
+    open_coordinator(300, 1000);
+}
+
+static void tear_down(void) {
+    free(memory);
+    memory = NULL;
+}
+
+static struct saga_id id_of(uint32_t number) {
+    struct saga_id id = {{0}};
+    memcpy(id.bytes + 12, &number, sizeof number);
+    return id;
+}
+
+static enum saga_answer give(struct saga_input input);
+
+/* What the engine does with an update, without a log. */
+static void take_over(void) {
+    struct saga_effect evaluate[64];
+    size_t evaluate_count = 0;
+    for (size_t i = 0; i < update.record_count; i++) {
+        ck_assert_uint_eq(update.records[i].lsn, next_lsn);
+        ck_assert_uint_lt(record_count, RECORDS_MAX);
+        records[record_count++] = update.records[i];
+        next_lsn++;
+    }
+    for (size_t i = 0; i < update.effect_count; i++) {
+        const struct saga_effect *effect = &update.effects[i];
+        if (effect->type == SAGA_EFFECT_SEND) {
+            ck_assert_uint_lt(sent_count, SENT_MAX);
+            sent_at[sent_count] = now_ms;
+            sent[sent_count++] = effect->command;
+        } else if (effect->type == SAGA_EFFECT_EVALUATE) {
+            ck_assert_uint_lt(evaluate_count, 64);
+            evaluate[evaluate_count++] = *effect;
+        }
+    }
+    for (size_t i = 0; i < evaluate_count; i++) {
+        ck_assert_int_eq(give((struct saga_input){.door = SAGA_DOOR_EVENT,
+                                                  .saga = evaluate[i].saga,
+                                                  .event = {.type = SAGA_INPUT_RENDERED,
+                                                            .step = evaluate[i].step,
+                                                            .operation = evaluate[i].operation}}),
+                         SAGA_ANSWER_TAKEN);
+    }
+}
+
+static enum saga_answer give(struct saga_input input) {
+    input.next_lsn = next_lsn;
+    input.event.at_ms = now_ms;
+    input.event.epoch = 1;
+    saga_coordinator_step(coordinator, &input, &update);
+    enum saga_answer answer = update.answer;
+    take_over();
+    return answer;
+}
+
+static enum saga_answer start(uint32_t number) {
+    return give((struct saga_input){.door = SAGA_DOOR_START, .saga = id_of(number), .plan = &plan});
+}
+
+static enum saga_answer reply(const struct saga_outstanding *to, enum saga_verdict verdict) {
+    return give((struct saga_input){.door = SAGA_DOOR_EVENT,
+                                    .saga = to->id.saga,
+                                    .event = {.type = SAGA_INPUT_REPLY,
+                                              .step = to->id.step,
+                                              .operation = to->id.operation,
+                                              .incarnation = to->id.incarnation,
+                                              .revision = to->id.revision,
+                                              .attempt = to->attempt,
+                                              .verdict = (uint8_t)verdict}});
+}
+
+/* Lets time pass and does everything that is due on the way, at its time. */
+static void pass(int64_t ms) {
+    int64_t end_ms = now_ms + ms;
+    for (;;) {
+        (void)give((struct saga_input){.door = SAGA_DOOR_TICK});
+        int64_t wake_at_ms = update.wake_at_ms;
+        if (wake_at_ms > end_ms) {
+            break;
+        }
+        now_ms = wake_at_ms > now_ms ? wake_at_ms : now_ms;
+    }
+    now_ms = end_ms;
+}
+
+START_TEST(a_saga_leaves_when_it_ends) {
+    ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
+    ck_assert_uint_eq(sent_count, 1);
+    ck_assert_int_eq(reply(&sent[0], SAGA_DONE), SAGA_ANSWER_TAKEN);
+    ck_assert_int_eq(reply(&sent[1], SAGA_DONE), SAGA_ANSWER_TAKEN);
+    ck_assert_uint_eq(saga_coordinator_counters(coordinator)->open, 0);
+    ck_assert_int_eq(reply(&sent[1], SAGA_DONE), SAGA_ANSWER_NO_SAGA);
+    ck_assert_int_eq(update.wake_at_ms, INT64_MAX);
+}
+END_TEST
+
+START_TEST(the_limit_refuses_and_a_place_is_used_again) {
+    open_coordinator(3, 1000);
+    for (uint32_t round = 0; round < 50; round++) {
+        sent_count = 0;
+        for (uint32_t i = 0; i < 3; i++) {
+            ck_assert_int_eq(start(round * 3 + i), SAGA_ANSWER_TAKEN);
+        }
+        ck_assert_int_eq(start(9999), SAGA_ANSWER_FULL);
+        ck_assert_uint_eq(update.record_count, 0);
+        for (uint32_t i = 0; i < 3; i++) {
+            ck_assert_int_eq(reply(&sent[i], SAGA_REJECTED), SAGA_ANSWER_TAKEN);
+        }
+        ck_assert_uint_eq(saga_coordinator_counters(coordinator)->open, 0);
+    }
+}
+END_TEST
+
+START_TEST(sagas_are_found_while_others_come_and_go) {
+    struct splitmix random = {.state = (uint64_t)_i + 7};
+    bool open[300] = {false};
+    const struct saga_plan *found_plan;
+    for (int round = 0; round < 5000; round++) {
+        uint32_t number = (uint32_t)(splitmix_next(&random) % 300);
+        struct saga_id id = id_of(number);
+        sent_count = 0;
+        if (!open[number]) {
+            ck_assert_int_eq(start(number), SAGA_ANSWER_TAKEN);
+        } else {
+            const struct saga_outstanding first = {
+                .id = {.saga = id, .operation = SAGA_ACTION, .incarnation = 1, .revision = 1}};
+            ck_assert_int_eq(reply(&first, SAGA_REJECTED), SAGA_ANSWER_TAKEN);
+        }
+        open[number] = !open[number];
+        record_count = 0;
+        for (uint32_t i = 0; i < 300; i++) {
+            id = id_of(i);
+            const struct saga *saga = saga_coordinator_find(coordinator, &id, &found_plan);
+            ck_assert_int_eq(saga != NULL, open[i]);
+            ck_assert(saga == NULL || memcmp(&saga->id, &id, sizeof id) == 0);
+        }
+    }
+}
+END_TEST
+
+START_TEST(one_step_does_a_bounded_amount_of_work) {
+    for (uint32_t i = 0; i < 300; i++) {
+        ck_assert_int_eq(start(i), SAGA_ANSWER_TAKEN);
+    }
+    now_ms += 1000; /* all of their attempts are over at once */
+    (void)give((struct saga_input){.door = SAGA_DOOR_TICK});
+    ck_assert_uint_lt(record_count, 2 * 300 + 100);
+    ck_assert_int_le(update.wake_at_ms, now_ms);
+    pass(0);
+    ck_assert_uint_eq(saga_coordinator_counters(coordinator)->facts[SAGA_ATTEMPT_EXPIRED], 300);
+}
+END_TEST
+
+START_TEST(who_answers_again_is_met_by_waves) {
+    for (uint32_t i = 0; i < 100; i++) {
+        ck_assert_int_eq(start(i), SAGA_ANSWER_TAKEN);
+    }
+    pass(1000); /* silence: all wait out a backoff of up to 10 s, but the shortest ones */
+    sent_count = 0;
+    ck_assert_int_eq(start(1000), SAGA_ANSWER_TAKEN);
+    struct saga_outstanding fresh = sent[sent_count - 1];
+    size_t before = sent_count;
+    ck_assert_int_eq(reply(&fresh, SAGA_DONE), SAGA_ANSWER_TAKEN); /* it is back */
+    (void)give((struct saga_input){.door = SAGA_DOOR_TICK});
+    size_t first_of_participant = 0;
+    struct saga_outstanding waves[8];
+    for (size_t i = before; i < sent_count; i++) {
+        if (sent[i].participant == 0) {
+            ck_assert_uint_eq(sent[i].attempt, 2);
+            waves[first_of_participant++] = sent[i];
+        }
+    }
+    ck_assert_uint_eq(first_of_participant, 2); /* two for one */
+    before = sent_count;
+    for (size_t i = 0; i < 2; i++) {
+        ck_assert_int_eq(reply(&waves[i], SAGA_DONE), SAGA_ANSWER_TAKEN);
+    }
+    (void)give((struct saga_input){.door = SAGA_DOOR_TICK});
+    size_t released = 0;
+    for (size_t i = before; i < sent_count; i++) {
+        released += sent[i].participant == 0;
+    }
+    ck_assert_uint_eq(released, 4);
+    ck_assert_uint_eq(saga_coordinator_counters(coordinator)->released, 6);
+}
+END_TEST
+
+START_TEST(a_retry_answer_releases_nobody) {
+    for (uint32_t i = 0; i < 10; i++) {
+        ck_assert_int_eq(start(i), SAGA_ANSWER_TAKEN);
+    }
+    pass(1000);
+    ck_assert_int_eq(start(1000), SAGA_ANSWER_TAKEN);
+    ck_assert_int_eq(reply(&sent[sent_count - 1], SAGA_RETRY), SAGA_ANSWER_TAKEN);
+    ck_assert_uint_eq(saga_coordinator_counters(coordinator)->released, 0);
+}
+END_TEST
+
+START_TEST(what_is_in_progress_is_asked_again_and_waits_for_its_deadline) {
+    ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
+    ck_assert_int_eq(reply(&sent[0], SAGA_ACCEPTED), SAGA_ANSWER_TAKEN);
+    pass(59000); /* one attempt's timeout is long over */
+    ck_assert_uint_eq(saga_coordinator_counters(coordinator)->facts[SAGA_ATTEMPT_EXPIRED], 0);
+    ck_assert_uint_eq(sent_count, 1);
+    plan.steps[0].action.deadline_ms = 0;
+    ck_assert_int_eq(start(2), SAGA_ANSWER_TAKEN);
+    ck_assert_int_eq(reply(&sent[1], SAGA_ACCEPTED), SAGA_ANSWER_TAKEN);
+    sent_count = 0;
+    pass(61000);
+    size_t again = 0;
+    for (size_t i = 0; i < sent_count; i++) {
+        struct saga_id id = id_of(2);
+        again += memcmp(&sent[i].id.saga, &id, sizeof id) == 0 && sent[i].attempt == 1;
+    }
+    ck_assert_uint_eq(again, 1);
+    ck_assert_uint_eq(saga_coordinator_counters(coordinator)->asked_again, 1);
+}
+END_TEST
+
+/* Folds all records so far into a new coordinator, and begins an epoch. */
+static void restart(uint32_t resend_per_second) {
+    open_coordinator(300, resend_per_second);
+    for (size_t i = 0; i < record_count; i++) {
+        ck_assert_int_eq(saga_coordinator_replay(coordinator, &records[i]), SAGA_REPLAYED);
+    }
+    sent_count = 0;
+    now_ms += 10;
+    (void)give((struct saga_input){.door = SAGA_DOOR_EPOCH});
+}
+
+START_TEST(a_restart_sends_at_its_rate_compensations_first) {
+    for (uint32_t i = 0; i < 100; i++) {
+        ck_assert_int_eq(start(i), SAGA_ANSWER_TAKEN);
+    }
+    for (uint32_t i = 50; i < 100; i++) { /* these go back */
+        ck_assert_int_eq(give((struct saga_input){.door = SAGA_DOOR_EVENT,
+                                                  .saga = id_of(i),
+                                                  .event = {.type = SAGA_INPUT_CANCEL}}),
+                         SAGA_ANSWER_TAKEN);
+    }
+    restart(100);
+    int64_t began_ms = now_ms;
+    ck_assert_uint_eq(sent_count, 0);
+    pass(999);
+    ck_assert_uint_eq(sent_count, 100);
+    for (size_t i = 0; i < sent_count; i++) {
+        ck_assert_int_eq(sent[i].id.operation, i < 50 ? SAGA_COMPENSATION : SAGA_ACTION);
+        ck_assert_int_eq(sent_at[i] - began_ms, (int64_t)i * 10);
+    }
+}
+END_TEST
+
+START_TEST(live_and_replayed_sagas_are_equal_byte_for_byte) {
+    static struct saga_coordinator *live;
+    void *live_memory;
+    uint32_t cursor = 0;
+    const struct saga_plan *live_plan;
+    const struct saga_plan *folded_plan;
+    const struct saga *saga;
+    struct splitmix random = {.state = (uint64_t)_i + 1};
+    for (uint32_t i = 0; i < 60; i++) {
+        ck_assert_int_eq(start(i), SAGA_ANSWER_TAKEN);
+    }
+    for (int round = 0; round < 600; round++) {
+        size_t which = splitmix_next(&random) % sent_count;
+        uint64_t chance = splitmix_next(&random) % 12;
+        if (chance < 7) {
+            (void)reply(&sent[which], (enum saga_verdict)(chance + 1));
+        } else if (chance == 7) {
+            (void)give((struct saga_input){.door = SAGA_DOOR_EVENT,
+                                           .saga = sent[which].id.saga,
+                                           .event = {.type = SAGA_INPUT_CANCEL}});
+        } else {
+            pass((int64_t)(splitmix_next(&random) % 500));
+        }
+        if (sent_count > SENT_MAX - 400) {
+            break;
+        }
+    }
+    live = coordinator;
+    live_memory = memory;
+    memory = NULL;
+    open_coordinator(300, 1000);
+    for (size_t i = 0; i < record_count; i++) {
+        ck_assert_int_eq(saga_coordinator_replay(coordinator, &records[i]), SAGA_REPLAYED);
+    }
+    size_t compared = 0;
+    while ((saga = saga_coordinator_next(live, &cursor, &live_plan)) != NULL) {
+        const struct saga *folded = saga_coordinator_find(coordinator, &saga->id, &folded_plan);
+        ck_assert_ptr_nonnull(folded);
+        ck_assert_mem_eq(saga, folded, saga_size(saga->step_count));
+        compared++;
+    }
+    ck_assert_uint_eq(compared, saga_coordinator_counters(coordinator)->open);
+    ck_assert_uint_eq(saga_coordinator_counters(live)->parked,
+                      saga_coordinator_counters(coordinator)->parked);
+    free(live_memory);
+}
+END_TEST
+
+START_TEST(a_quarantined_saga_is_left_alone) {
+    ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
+    struct saga_id id = id_of(1);
+    ck_assert(saga_coordinator_quarantine(coordinator, &id));
+    ck_assert(saga_coordinator_quarantined(coordinator, &id));
+    ck_assert_int_eq(reply(&sent[0], SAGA_DONE), SAGA_ANSWER_REFUSED);
+    pass(600000);
+    ck_assert_uint_eq(sent_count, 1);
+    ck_assert_uint_eq(saga_coordinator_counters(coordinator)->quarantined, 1);
+    id = id_of(2);
+    ck_assert(!saga_coordinator_quarantine(coordinator, &id));
+}
+END_TEST
+
+START_TEST(every_open_saga_has_a_timer) {
+    struct splitmix random = {.state = (uint64_t)_i + 3};
+    for (uint32_t i = 0; i < 40; i++) {
+        ck_assert_int_eq(start(i), SAGA_ANSWER_TAKEN);
+    }
+    for (int round = 0; round < 300; round++) {
+        (void)reply(&sent[splitmix_next(&random) % sent_count],
+                    (enum saga_verdict)(splitmix_next(&random) % SAGA_VERDICT_COUNT + 1));
+        pass((int64_t)(splitmix_next(&random) % 3000));
+        (void)give((struct saga_input){.door = SAGA_DOOR_SWEEP});
+        ck_assert_uint_eq(saga_coordinator_counters(coordinator)->orphans_rearmed, 0);
+        if (sent_count > SENT_MAX - 400 || record_count > RECORDS_MAX - 2000) {
+            break;
+        }
+    }
+}
+END_TEST
+
+START_TEST(hostile_records_of_the_log_itself_are_refused) {
+    struct saga_record epoch = {.fact = SAGA_EPOCH_STARTED, .epoch = 2, .step = SAGA_STEP_NONE};
+    ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
+    epoch.at_ms = -1;
+    ck_assert_int_eq(saga_coordinator_replay(coordinator, &epoch), SAGA_REPLAY_ILLEGAL);
+    epoch.at_ms = SAGA_CLOCK_MS_MAX + 1;
+    ck_assert_int_eq(saga_coordinator_replay(coordinator, &epoch), SAGA_REPLAY_ILLEGAL);
+    epoch.at_ms = now_ms;
+    epoch.verdict = SAGA_DONE;
+    ck_assert_int_eq(saga_coordinator_replay(coordinator, &epoch), SAGA_REPLAY_ILLEGAL);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("coordinator");
+    TCase *tests = tcase_create("coordinator");
+    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, a_saga_leaves_when_it_ends);
+    tcase_add_test(tests, the_limit_refuses_and_a_place_is_used_again);
+    tcase_add_loop_test(tests, sagas_are_found_while_others_come_and_go, 0, 3);
+    tcase_add_test(tests, one_step_does_a_bounded_amount_of_work);
+    tcase_add_test(tests, who_answers_again_is_met_by_waves);
+    tcase_add_test(tests, a_retry_answer_releases_nobody);
+    tcase_add_test(tests, what_is_in_progress_is_asked_again_and_waits_for_its_deadline);
+    tcase_add_test(tests, a_restart_sends_at_its_rate_compensations_first);
+    tcase_add_loop_test(tests, live_and_replayed_sagas_are_equal_byte_for_byte, 0, 20);
+    tcase_add_test(tests, a_quarantined_saga_is_left_alone);
+    tcase_add_loop_test(tests, every_open_saga_has_a_timer, 0, 10);
+    tcase_add_test(tests, hostile_records_of_the_log_itself_are_refused);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
