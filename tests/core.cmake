@@ -8,9 +8,10 @@ saga_test(saga_rules_test
         saga_rules_replies.c
     LINKS saga_script)
 
-# The test looks inside: the table itself (fold.h).
-saga_test(saga_table_test
-    SOURCES saga_table_test.c saga_explorer.c saga_reference.c
-    LINKS saga_script)
 # Millions of states: optimized whatever the build.
-set_source_files_properties(saga_explorer.c saga_reference.c PROPERTIES COMPILE_OPTIONS -O1)
+add_library(saga_explorer STATIC saga_explorer.c saga_reference.c saga_reference_state.c)
+target_compile_options(saga_explorer PRIVATE -O1)
+target_link_libraries(saga_explorer PRIVATE saga_flags PUBLIC saga_script)
+# The table itself is inside (fold.h).
+saga_test(saga_table_test LINKS saga_explorer)
+saga_test(saga_record_test LINKS saga_explorer)

@@ -18,6 +18,36 @@ union scratch {
     unsigned char bytes[1024];
 };
 
+/* -------------------------------------------------------------------- plans */
+
+/* Position before, at and after the pivot; fenced, unfenced, single delivery; each on_unknown;
+ * each way to undo; one after the other and side by side. */
+const struct saga_explorer_plan saga_explorer_plans[SAGA_EXPLORER_PLAN_COUNT] = {
+    {"block", true, 1000},
+    {"block~", false, 100},
+    {"block~1", false, 100},
+    {"block!", false, 100},
+    {"block?", false, 100},
+    {"block-", true, 100},
+    {"reserve*", true, 100},
+    {"reserve*~", true, 50},
+    {"reserve*~1?", false, 30},
+    {"create block", false, 8000},
+    {"create~ block!", false, 2000},
+    {"create? block~1", false, 2000},
+    {"create approve<create", false, 2500},
+    {"look- block", false, 300},
+    {"create reserve*", false, 800},
+    {"create reserve*?", false, 800},
+    {"create~ reserve*~", false, 200},
+    {"create reserve*~1 confirm~", false, 500},
+    {"reserve* confirm", false, 100},
+    {"reserve* confirm~?", false, 100},
+    {"block~@ authorize~1@", false, 2000},
+    {"block!@ look-@ reserve*@block,look", false, 300},
+    {"create~ look- block~", false, 1000},
+};
+
 /* ------------------------------------------------------------------ telling */
 
 const char *saga_explorer_describe(const struct saga *saga) {
@@ -34,6 +64,17 @@ const char *saga_explorer_describe(const struct saga *saga) {
                              saga_phase_name(step->phase), saga_operation_name(step->operation),
                              step->revision, step->attempt, step->spent, step->flags);
     }
+    return text;
+}
+
+const char *saga_explorer_describe_record(const struct saga_record *record) {
+    static char text[256];
+    snprintf(text, sizeof text,
+             "%s: step %u, %s r%u attempt %u incarnation %u, verdict %s, reason %u, outcome %u, "
+             "verb %u",
+             saga_fact_name(record->fact), record->step, saga_operation_name(record->operation),
+             record->revision, record->attempt, record->incarnation,
+             saga_verdict_name(record->verdict), record->reason, record->outcome, record->verb);
     return text;
 }
 

@@ -18,6 +18,15 @@
 
 #include "saga_script.h"
 
+/* The plans that are tried. */
+struct saga_explorer_plan {
+    const char *plan;
+    bool thorough;
+    size_t states_least; /* far below, and the search has lost its way */
+};
+#define SAGA_EXPLORER_PLAN_COUNT 23
+extern const struct saga_explorer_plan saga_explorer_plans[SAGA_EXPLORER_PLAN_COUNT];
+
 struct saga_explorer {
     struct saga_script script; /* the plan and its names */
     const char *plan_text;
@@ -42,7 +51,8 @@ void saga_explorer_fini(struct saga_explorer *explorer);
 
 const struct saga *saga_explorer_state(const struct saga_explorer *explorer, size_t number);
 
-/* One line about a state, for a failing test: valid until the next call. */
+/* What a failing test says: valid until the next call. */
 const char *saga_explorer_describe(const struct saga *saga);
+const char *saga_explorer_describe_record(const struct saga_record *record);
 
 #endif

@@ -168,74 +168,10 @@ static const struct row {
     /* clang-format on */
 };
 
-/* -------------------------------------------------------- what holds of a saga */
+/* ----------------------------------------------------------- what is the case */
 
 static bool has(const struct saga_step *step, uint32_t flags) {
     return (step->flags & flags) == flags;
-}
-
-static bool contradicted(const struct saga_step *step) {
-    return step->phase == SAGA_STEP_COMPENSATED &&
-           has(step, SAGA_STEP_SAID_DONE | SAGA_STEP_SAID_NOOP) && !has(step, SAGA_STEP_FORCED);
-}
-
-/* Going backward has nothing to do about it: what did not run, what is undone,
- * what has no effect; and debt, until somebody wants it retried. */
-static bool settled(const struct saga_plan_step *planned, const struct saga_step *step) {
-    uint32_t phase = 1u << step->phase;
-    if (phase & (PEN | NEV | PHASE(REJECTED))) {
-        return true;
-    }
-    if (phase & (CLO | CPG)) {
-        return false;
-    }
-    if (phase & CPD) {
-        return !contradicted(step);
-    }
-    if (phase & DBT) {
-        return !has(step, SAGA_STEP_RETRIED);
-    }
-    return planned->undo == SAGA_UNDO_NOTHING || ((phase & FEN) != 0 && planned->fenced);
-}
-
-static bool depends(const struct saga_plan *plan, uint8_t step, uint8_t on) {
-    for (uint8_t i = 0; i < step; i++) {
-        if ((plan->steps[step].after & (UINT64_C(1) << i)) != 0 &&
-            (i == on || depends(plan, i, on))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool dependents_settled(const struct saga *saga, const struct saga_plan *plan,
-                               uint8_t index) {
-    for (uint8_t i = 0; i < plan->step_count; i++) {
-        if (depends(plan, i, index) && !settled(&plan->steps[i], &saga->steps[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool ready(const struct saga *saga, const struct saga_plan *plan, uint8_t index) {
-    for (uint8_t i = 0; i < plan->step_count; i++) {
-        if ((plan->steps[index].after & (UINT64_C(1) << i)) != 0 &&
-            saga->steps[i].phase != SAGA_STEP_DONE) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* The pivot has no command yet, or none that had or can have an effect. */
-static bool may_turn(const struct saga *saga, const struct saga_plan *plan) {
-    if (plan->pivot == SAGA_STEP_NONE) {
-        return true;
-    }
-    uint32_t phase = 1u << saga->steps[plan->pivot].phase;
-    return (phase & (PEN | NEV | PHASE(REJECTED))) != 0 ||
-           ((phase & FEN) != 0 && plan->steps[plan->pivot].fenced);
 }
 
 static uint32_t bit(bool condition, uint32_t bits) {
@@ -245,7 +181,7 @@ static uint32_t bit(bool condition, uint32_t bits) {
 static uint32_t saga_context(const struct saga *saga, const struct saga_plan *plan) {
     return (saga->direction == SAGA_FORWARD ? FORWARD : BACKWARD) | bit(saga->parked != 0, PARKED) |
            bit(saga->wish != 0, WISH) | bit(saga->pivot_passed != 0, PASSED) |
-           bit(may_turn(saga, plan), MAY_TURN);
+           bit(saga_reference_may_turn(saga, plan), MAY_TURN);
 }
 
 static uint32_t plan_context(const struct saga *saga, const struct saga_plan *plan, uint8_t index) {
@@ -257,13 +193,13 @@ static uint32_t plan_context(const struct saga *saga, const struct saga_plan *pl
            bit(planned->position == SAGA_AFTER_PIVOT, AFTER) |
            bit(planned->undo == SAGA_UNDO_COMPENSATION, UNDO_COMPENSATION) |
            bit(planned->undo == SAGA_UNDO_BY_STEP, UNDO_BY_STEP) |
-           bit(ready(saga, plan, index), READY) |
-           bit(dependents_settled(saga, plan, index), DEPENDENTS_SETTLED);
+           bit(saga_reference_ready(saga, plan, index), READY) |
+           bit(saga_reference_dependents_settled(saga, plan, index), DEPENDENTS_SETTLED);
 }
 
 static uint32_t step_context(const struct saga_step *step) {
-    return bit(contradicted(step), CONTRADICTED) | bit(has(step, SAGA_STEP_RETRIED), RETRIED) |
-           bit(has(step, SAGA_STEP_REFUSED), REFUSED) |
+    return bit(saga_reference_contradicted(step), CONTRADICTED) |
+           bit(has(step, SAGA_STEP_RETRIED), RETRIED) | bit(has(step, SAGA_STEP_REFUSED), REFUSED) |
            bit(has(step, SAGA_STEP_FENCE_SENT), FENCE_SENT) | bit(has(step, SAGA_STEP_OPEN), OPEN) |
            bit(has(step, SAGA_STEP_FORCED | SAGA_STEP_SAID_DONE), FORCED_IN_VAIN) |
            bit(step->operation == SAGA_FENCE, ABOUT_FENCE) |
@@ -390,7 +326,7 @@ static void settle(struct saga *saga, const struct saga_plan *plan,
     bool about_it = saga->parked_step == record->step;
     if (saga->parked == SAGA_REASON_DEBT) {
         about_it = saga->steps[saga->parked_step].phase != SAGA_STEP_DEBT ||
-                   !settled(&plan->steps[record->step], step); /* the others go on */
+                   !saga_reference_settled(&plan->steps[record->step], step); /* the others go on */
     }
     if (saga->parked != SAGA_REASON_CONTRACT_BROKEN && about_it) {
         unpark(saga); /* a late verdict resumes the saga */
@@ -435,7 +371,8 @@ static const char *fold_step(struct saga *saga, const struct saga_plan *plan,
             (context & row->unless) != 0) {
             continue;
         }
-        step->flags |= bit(row->effect == ISSUES && contradicted(step), SAGA_STEP_FORCED);
+        step->flags |=
+            bit(row->effect == ISSUES && saga_reference_contradicted(step), SAGA_STEP_FORCED);
         step->phase = row->next == 0 ? step->phase : row->next;
         switch ((enum effect)row->effect) {
         case ISSUES:
@@ -519,7 +456,7 @@ static const char *fold_late(struct saga *saga, const struct saga_record *record
     if (record->incarnation == step->incarnation) {
         step->flags |= said(record->operation, word_of(record));
     }
-    if (saga->parked == SAGA_REASON_DEBT && contradicted(step)) {
+    if (saga->parked == SAGA_REASON_DEBT && saga_reference_contradicted(step)) {
         unpark(saga);
     }
     return "recorded; it decides nothing by itself";
@@ -561,7 +498,8 @@ static const char *fold_ended(struct saga *saga, const struct saga_plan *plan,
     for (uint8_t i = 0; i < saga->step_count; i++) {
         const struct saga_step *step = &saga->steps[i];
         done = done && step->phase == SAGA_STEP_DONE;
-        undone = undone && step->phase != SAGA_STEP_DEBT && settled(&plan->steps[i], step);
+        undone = undone && step->phase != SAGA_STEP_DEBT &&
+                 saga_reference_settled(&plan->steps[i], step);
     }
     bool right =
         (record->outcome == SAGA_COMPLETED && saga->direction == SAGA_FORWARD && done) ||
@@ -623,96 +561,6 @@ static const char *fold(struct saga *saga, const struct saga_plan *plan,
         break;
     }
     return NULL;
-}
-
-/* ------------------------------------------------------------- what follows */
-
-static const char *parked_wrongly(const struct saga *saga, const struct saga_plan *plan) {
-    const struct saga_step *step = &saga->steps[saga->parked_step];
-    const struct saga_plan_step *planned = &plan->steps[saga->parked_step];
-    uint32_t phase = 1u << step->phase;
-    switch ((enum saga_reason)saga->parked) {
-    case SAGA_REASON_DEBT:
-        for (uint8_t i = 0; i < saga->step_count; i++) {
-            if (!settled(&plan->steps[i], &saga->steps[i])) {
-                return "parked for debt, and another step is not settled";
-            }
-        }
-        return (phase & DBT) != 0 && saga->direction == SAGA_BACKWARD ? NULL : "no debt there";
-    case SAGA_REASON_IN_DOUBT:
-        if (planned->position == SAGA_BEFORE_PIVOT && planned->on_unknown != SAGA_ON_UNKNOWN_PARK) {
-            return "a doubt that could be resolved";
-        }
-        return (phase & UNK) != 0 && saga->direction == SAGA_FORWARD ? NULL : "no doubt there";
-    case SAGA_REASON_CONTRACT_BROKEN: /* an unfenced one may say done after it said no */
-        return (phase & (PHASE(REJECTED) | DIS | FEN | DON)) != 0 ? NULL : "no word that breaks it";
-    case SAGA_REASON_REJECTION_IN_DOUBT:
-        return (phase & DIS) != 0 && planned->position == SAGA_PIVOT ? NULL : "no such rejection";
-    case SAGA_REASON_UNRENDERED:
-        return NULL;
-    case SAGA_REASON_REJECTED:
-    case SAGA_REASON_UNRESOLVED:
-    case SAGA_REASON_FENCED:
-    case SAGA_REASON_NEVER_RAN:
-    case SAGA_REASON_CANCELLED:
-    case SAGA_REASON_SAGA_DEADLINE:
-    case SAGA_REASON_DEADLINE:
-        break;
-    }
-    return "parked for a reason that is none";
-}
-
-static const char *forward_left(const struct saga *saga, const struct saga_plan *plan) {
-    bool all_done = true;
-    for (uint8_t i = 0; i < saga->step_count; i++) {
-        uint32_t phase = 1u << saga->steps[i].phase;
-        all_done = all_done && (phase & DON) != 0;
-        if ((phase & (PHASE(REJECTED) | DIS | FEN | NEV)) != 0) {
-            return "a step has failed, and nothing came of it";
-        }
-        if ((phase & UNK) != 0) {
-            return "an outcome stayed unknown, and nothing came of it";
-        }
-        if ((phase & PEN) != 0 && saga->wish == 0 && ready(saga, plan, i)) {
-            return "a step could start";
-        }
-    }
-    if (plan->pivot != SAGA_STEP_NONE && saga->steps[plan->pivot].phase == SAGA_STEP_DONE &&
-        saga->pivot_passed == 0) {
-        return "the pivot is done, and not passed";
-    }
-    if (saga->wish == 0) {
-        return all_done ? "all is done, and the saga goes on" : NULL;
-    }
-    if (may_turn(saga, plan)) {
-        return "a wish could be fulfilled";
-    }
-    return saga->steps[plan->pivot].phase == SAGA_STEP_RUNNING && plan->steps[plan->pivot].fenced
-               ? "a wish waits, and the pivot's fence was not asked"
-               : NULL;
-}
-
-static const char *backward_left(const struct saga *saga, const struct saga_plan *plan) {
-    bool all_settled = true;
-    for (uint8_t i = 0; i < saga->step_count; i++) {
-        bool undone = settled(&plan->steps[i], &saga->steps[i]);
-        bool at_it = ((1u << saga->steps[i].phase) & (CLO | CPG)) != 0;
-        all_settled = all_settled && undone;
-        if (!undone && !at_it && dependents_settled(saga, plan, i)) {
-            return "a step could be undone";
-        }
-    }
-    return all_settled ? "all is settled, and the saga goes on" : NULL;
-}
-
-const char *saga_reference_left_undone(const struct saga *saga, const struct saga_plan *plan) {
-    if (saga->outcome != 0) {
-        return saga->parked != 0 ? "ended, and parked" : NULL;
-    }
-    if (saga->parked != 0) {
-        return parked_wrongly(saga, plan);
-    }
-    return saga->direction == SAGA_FORWARD ? forward_left(saga, plan) : backward_left(saga, plan);
 }
 
 void saga_reference_strip_times(struct saga *saga) {

@@ -24,6 +24,18 @@ const char *saga_reference_fold(const struct saga *before, const struct saga_pla
  * stands in must be one to park or end in. */
 const char *saga_reference_left_undone(const struct saga *saga, const struct saga_plan *plan);
 
+/* What the rows ask of a state. Done and noop contradict, and nothing was forced yet: */
+bool saga_reference_contradicted(const struct saga_step *step);
+/* Going backward has nothing to do about it: what did not run, what is undone,
+ * what has no effect; and debt, until somebody wants it retried. */
+bool saga_reference_settled(const struct saga_plan_step *planned, const struct saga_step *step);
+bool saga_reference_dependents_settled(const struct saga *saga, const struct saga_plan *plan,
+                                       uint8_t index);
+/* Every step that it waits for is done. */
+bool saga_reference_ready(const struct saga *saga, const struct saga_plan *plan, uint8_t index);
+/* There is no pivot, or it has no command yet, or none that had or can have an effect. */
+bool saga_reference_may_turn(const struct saga *saga, const struct saga_plan *plan);
+
 /* Sets every time of `saga` to 0: no transition depends on one. */
 void saga_reference_strip_times(struct saga *saga);
 
