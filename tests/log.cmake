@@ -9,3 +9,11 @@ saga_test(log_test LINKS saga_ledger)
 saga_test(log_fault_test SOURCES log_fault_test.c faulty_disk.c LINKS saga_ledger)
 target_link_options(log_fault_test PRIVATE -Wl,--wrap=realloc)
 saga_test(log_damage_test LINKS saga_ledger PkgConfig::XXHASH)
+
+# What log/README.md tells readers in other languages.
+add_executable(ledger_dump ledger_dump.c)
+target_link_libraries(ledger_dump PRIVATE saga_flags saga_ledger)
+set_target_properties(ledger_dump PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+add_test(NAME log_readme_test COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/log_readme_test.sh
+    $<TARGET_FILE:ledger_dump> ${PROJECT_SOURCE_DIR}/log/README.md)
+set_tests_properties(log_readme_test PROPERTIES LABELS docs SKIP_RETURN_CODE 77 TIMEOUT 60)
