@@ -1,0 +1,272 @@
+#include "daemon.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "api.h"
+#include "definitions.h"
+#include "demo_services.h"
+#include "engine.h"
+#include "ids.h"
+#include "inbox.h"
+#include "local.h"
+#include "log.h"
+#include "loop.h"
+
+struct saga_daemon {
+    const struct saga_config *config;
+    const struct saga_journal *journal;
+    struct saga_definitions definitions;
+    struct saga_log *log;
+    struct saga_inbox *inbox;
+    struct saga_local *local;
+    struct saga_demo_services services;
+    struct saga_engine *engine;
+    struct saga_loop *loop;
+    struct saga_api *api;
+};
+
+/* ------------------------------------------------------------------ outlet */
+
+/* Without a transport nobody carries commands: they wait. */
+static bool send_nothing(void *context, const struct saga_dispatch *dispatch) {
+    (void)context;
+    (void)dispatch;
+    return false;
+}
+
+static bool send_local(void *context, const struct saga_dispatch *dispatch) {
+    const struct saga_daemon *daemon = context;
+    return saga_local_send(daemon->local, dispatch);
+}
+
+static bool needs_somebody(const char *status) {
+    return strcmp(status, "parked") == 0 || strcmp(status, "quarantined") == 0 ||
+           strcmp(status, "inconsistent") == 0;
+}
+
+static void changed(void *context, const struct saga_id *id, const char *status) {
+    const struct saga_daemon *daemon = context;
+    const enum saga_journal_level level =
+        needs_somebody(status) ? SAGA_JOURNAL_WARNING : SAGA_JOURNAL_DEBUG;
+    if (level <= daemon->journal->level) {
+        char text[SAGA_ID_TEXT_SIZE];
+        const struct saga_journal_field fields[] = {{"saga_id", saga_id_text(id, text)}, {0}};
+        saga_journal_write(daemon->journal, level, fields, "saga %s", status);
+    }
+    if (daemon->api != NULL) { /* not yet, while the engine recovers */
+        saga_api_changed(daemon->api, id, status);
+    }
+}
+
+static void complain(void *context, const char *participant, const char *text) {
+    const struct saga_daemon *daemon = context;
+    const struct saga_journal_field fields[] = {{"participant", participant}, {0}};
+    saga_journal_write(daemon->journal, SAGA_JOURNAL_WARNING, fields, "%s", text);
+}
+
+/* ------------------------------------------------------------------- parts */
+
+static enum saga_error load_definitions(struct saga_daemon *daemon, struct saga_fault *fault) {
+    if (daemon->config->definitions != NULL) {
+        return saga_definitions_load(&daemon->definitions, daemon->config->definitions, fault);
+    }
+    return daemon->config->dev ? saga_definitions_builtin(&daemon->definitions, fault) : SAGA_OK;
+}
+
+static enum saga_error open_log(struct saga_daemon *daemon, struct saga_fault *fault) {
+    const struct saga_log_options options = {
+        .data_dir = daemon->config->data_dir,
+        .map_bytes_max = daemon->config->map_bytes,
+    };
+    return saga_log_open(&daemon->log, &options, fault);
+}
+
+static enum saga_error open_inbox(struct saga_daemon *daemon, struct saga_fault *fault) {
+    return saga_inbox_open(&daemon->inbox, fault);
+}
+
+static enum saga_error open_participants(struct saga_daemon *daemon, struct saga_fault *fault) {
+    const struct saga_local_options options = {
+        .inbox = daemon->inbox,
+        .context = daemon,
+        .complain = complain,
+    };
+    if (!daemon->config->dev) {
+        return SAGA_OK;
+    }
+    enum saga_error error = saga_local_open(&daemon->local, &options, fault);
+    return error != SAGA_OK
+               ? error
+               : saga_demo_services_open(&daemon->services, daemon->local, daemon->config->data_dir,
+                                         &daemon->config->switches, fault);
+}
+
+/* The kernel's source does not fail once it has been seeded, which is before any
+ * daemon runs. */
+static void random_bytes(void *context, void *bytes, size_t size) {
+    (void)context;
+    char *at = bytes;
+    while (size > 0) {
+        const ssize_t got = getrandom(at, size, 0);
+        assert(got > 0 || errno == EINTR);
+        at += got > 0 ? got : 0;
+        size -= got > 0 ? (size_t)got : 0;
+    }
+}
+
+static void say_recovered(const struct saga_daemon *daemon,
+                          const struct saga_recovery_report *report) {
+    char open[24], quarantined[24], records[24];
+    (void)snprintf(open, sizeof open, "%" PRIu64, report->open);
+    (void)snprintf(quarantined, sizeof quarantined, "%" PRIu64, report->quarantined);
+    (void)snprintf(records, sizeof records, "%" PRIu64, report->records);
+    const struct saga_journal_field fields[] = {
+        {"records", records}, {"open", open}, {"quarantined", quarantined}, {0}};
+    saga_journal_write(daemon->journal, SAGA_JOURNAL_INFO, fields, "recovered from log %s",
+                       saga_log_identity(daemon->log));
+    if (report->quarantined > 0) {
+        saga_journal_write(daemon->journal, SAGA_JOURNAL_WARNING, NULL,
+                           "%" PRIu64 " sagas are quarantined, the first: %s", report->quarantined,
+                           report->first_quarantined);
+    }
+}
+
+static enum saga_error open_engine(struct saga_daemon *daemon, struct saga_fault *fault) {
+    struct saga_engine_config config;
+    struct saga_recovery_report report;
+    char guard[PATH_MAX];
+    const struct saga_outlet outlet = {
+        .context = daemon,
+        .send = daemon->local != NULL ? send_local : send_nothing,
+        .changed = changed,
+    };
+    const int length = snprintf(guard, sizeof guard, "%s/recovery.guard", daemon->config->data_dir);
+    assert(length > 0 && (size_t)length < sizeof guard); /* the log's own path is as long */
+    saga_engine_config_default(&config);
+    config.limits.sagas_max = daemon->config->sagas_max;
+    config.limits.resend_per_second = daemon->config->resend_per_second;
+    config.random = random_bytes;
+    config.guard_path = guard;
+    random_bytes(NULL, &config.hash_seed, sizeof config.hash_seed);
+    enum saga_error error = saga_engine_open(&daemon->engine, daemon->log, &config, &outlet,
+                                             saga_loop_now(), &report, fault);
+    if (error == SAGA_OK) {
+        say_recovered(daemon, &report);
+    }
+    return error;
+}
+
+static enum saga_error define(struct saga_daemon *daemon, struct saga_fault *fault) {
+    enum saga_error error = SAGA_OK;
+    for (size_t i = 0; i < daemon->definitions.count && error == SAGA_OK; i++) {
+        struct saga_definition *definition = daemon->definitions.items[i];
+        daemon->definitions.items[i] = NULL;
+        error = saga_engine_define(daemon->engine, definition, saga_loop_now(), fault);
+    }
+    return error;
+}
+
+static enum saga_error start_loop(struct saga_daemon *daemon, struct saga_fault *fault) {
+    const struct saga_loop_options options = {
+        .engine = daemon->engine,
+        .log = daemon->log,
+        .inbox = daemon->inbox,
+        .journal = daemon->journal,
+    };
+    return saga_loop_start(&daemon->loop, &options, fault);
+}
+
+/* Listens; requests wait in the inbox until the loop runs. */
+static enum saga_error open_api(struct saga_daemon *daemon, struct saga_fault *fault) {
+    struct saga_api_definition definitions[SAGA_DEFINITIONS_MAX];
+    char socket[PATH_MAX + 16];
+    (void)snprintf(socket, sizeof socket, "unix:%s/sagad.sock", daemon->config->data_dir);
+    for (size_t i = 0; i < daemon->definitions.count; i++) {
+        const struct saga_definition *definition = daemon->definitions.items[i];
+        definitions[i] = (struct saga_api_definition){
+            .name = definition->name, .version = definition->version, .hash = definition->hash};
+    }
+    const struct saga_api_options options = {
+        .listen = daemon->config->listen != NULL ? daemon->config->listen : socket,
+        .inbox = daemon->inbox,
+        .log = daemon->log,
+        .engine = daemon->engine,
+        .definitions = definitions,
+        .definition_count = daemon->definitions.count,
+    };
+    return saga_api_open(&daemon->api, &options, fault);
+}
+
+/* ------------------------------------------------------------- open, close */
+
+static enum saga_error open_parts(struct saga_daemon *daemon, struct saga_fault *fault) {
+    enum saga_error (*const parts[])(struct saga_daemon *, struct saga_fault *) = {
+        load_definitions, /* what is wrong with them is said before anything is touched */
+        open_log,         /* and with it the data directory is ours */
+        open_inbox,       open_participants,
+        open_engine, /* recovers */
+        open_api,         define,
+        start_loop,
+    };
+    enum saga_error error = SAGA_OK;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && error == SAGA_OK; i++) {
+        error = parts[i](daemon, fault);
+    }
+    return error;
+}
+
+enum saga_error saga_daemon_open(struct saga_daemon **daemon, const struct saga_config *config,
+                                 const struct saga_journal *journal, struct saga_fault *fault) {
+    struct saga_daemon *opened = calloc(1, sizeof *opened);
+    if (opened == NULL) {
+        return saga_fault_set(fault, SAGA_ERROR_FAILED, "no memory for the daemon");
+    }
+    opened->config = config;
+    opened->journal = journal;
+    enum saga_error error = open_parts(opened, fault);
+    if (error != SAGA_OK) {
+        saga_daemon_close(opened);
+        return error;
+    }
+    saga_api_ready(opened->api, true);
+    saga_journal_write(journal, SAGA_JOURNAL_INFO, NULL, "sagad %s is ready at %s", SAGA_VERSION,
+                       saga_daemon_address(opened));
+    *daemon = opened;
+    return SAGA_OK;
+}
+
+const char *saga_daemon_address(const struct saga_daemon *daemon) {
+    return saga_api_address(daemon->api);
+}
+
+void saga_daemon_close(struct saga_daemon *daemon) {
+    if (daemon->loop != NULL) {
+        saga_api_ready(daemon->api, false);
+        saga_loop_drain(daemon->loop);
+    }
+    if (daemon->local != NULL) {
+        saga_local_stop(daemon->local); /* its last answers are in the inbox */
+    }
+    if (daemon->loop != NULL) {
+        saga_loop_stop(daemon->loop); /* they are in the log */
+    }
+    if (daemon->api != NULL) {
+        saga_api_close(daemon->api);
+    }
+    saga_local_close(daemon->local);
+    saga_demo_services_close(&daemon->services);
+    saga_engine_close(daemon->engine);
+    saga_inbox_close(daemon->inbox);
+    if (daemon->log != NULL) {
+        saga_log_close(daemon->log);
+    }
+    saga_definitions_free(&daemon->definitions);
+    free(daemon);
+}
