@@ -556,22 +556,26 @@ static void fold_epoch(struct fold *fold) {
     saga->epoch = fold->record->epoch;
     for (uint8_t i = 0; i < saga->step_count; i++) {
         struct saga_step *step = &saga->steps[i];
-        if ((step->flags & SAGA_STEP_OPEN) == 0) {
+        bool open = (step->flags & SAGA_STEP_OPEN) != 0;
+        if (!open && step->phase != SAGA_STEP_UNKNOWN) { /* no answer of it is waited for */
+            continue;
+        }
+        int64_t grace_ms = at_ms + saga_step_budget(fold->plan, i, step)->timeout_ms;
+        if (saga->deadline_ms < grace_ms) {
+            saga->deadline_ms = grace_ms;
+        }
+        if (!open) {
             continue;
         }
         if (step->operation == SAGA_ACTION) {
             step->flags |= SAGA_STEP_REACHED | SAGA_STEP_UNRESOLVED;
         }
         step->flags &= ~(uint32_t)SAGA_STEP_IN_PROGRESS;
-        int64_t grace_ms = at_ms + saga_step_budget(fold->plan, i, step)->timeout_ms;
         if (step->send_at_ms < at_ms) {
             step->send_at_ms = at_ms;
         }
         if (step->deadline_ms < grace_ms) {
             step->deadline_ms = grace_ms;
-        }
-        if (saga->deadline_ms < grace_ms) {
-            saga->deadline_ms = grace_ms;
         }
     }
 }
