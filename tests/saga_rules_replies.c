@@ -350,6 +350,17 @@ RULE(a_deadline_that_passed_meanwhile_fires_one_attempt_timeout_after_the_start)
     ck_assert_int_eq(s->saga->deadline_ms, started_ms + 70000);
 }
 
+/* The reply that waits may be the very one that the saga is parked for. */
+RULE(the_deadline_of_a_parked_saga_waits_for_replies_too) {
+    PLAN("block?");
+    s->plan.deadline_ms = 70000;
+    START("COMMAND block action");
+    PLAY("block expires | block expires | wait 1000000 | restart",
+         "EXPIRED block action 1 | EXPIRED block action 2; PARKED block in_doubt");
+    ck_assert_int_eq(s->saga->deadline_ms, s->now_ms + 1000);
+    PLAY("block done", "REPLY block action done; ENDED completed");
+}
+
 RULE(a_restart_keeps_a_pending_cancel_and_a_parked_saga) {
     PLAN("create reserve* confirm");
     AT_THE_PIVOT();
@@ -392,6 +403,7 @@ void saga_rules_add_replies(Suite *suite) {
     tcase_add_test(rules, what_was_outstanding_is_sent_again_with_the_same_id);
     tcase_add_test(rules,
                    a_deadline_that_passed_meanwhile_fires_one_attempt_timeout_after_the_start);
+    tcase_add_test(rules, the_deadline_of_a_parked_saga_waits_for_replies_too);
     tcase_add_test(rules, a_restart_keeps_a_pending_cancel_and_a_parked_saga);
     suite_add_tcase(suite, rules);
 }
