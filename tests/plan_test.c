@@ -146,6 +146,7 @@ START_TEST(compensated_by_names_an_earlier_step_that_has_a_compensation) {
     REFUSED(undo_block_by(&plan, RESERVE));
     REFUSED(undo_block_by(&plan, SAGA_STEP_NONE));
     REFUSED(undo_block_by(&plan, CREATE); plan.steps[CREATE].undo = SAGA_UNDO_NOTHING);
+    REFUSED(undo_block_by(&plan, CREATE); plan.steps[BLOCK].after = 0);
 }
 END_TEST
 

@@ -172,6 +172,23 @@ RULE(an_unknown_pivot_asks_its_fence_and_then_parks) {
     PLAY("wait 60000 | reserve expires", "EXPIRED reserve action 1; PARKED reserve in_doubt");
 }
 
+RULE(the_pivots_fence_is_asked_where_the_definition_would_compensate) {
+    PLAN("create reserve*! confirm");
+    AT_THE_PIVOT();
+    PLAY("reserve expires | reserve expires",
+         "EXPIRED reserve action 1 | EXPIRED reserve action 2; COMMAND reserve fence");
+}
+
+RULE(a_pivot_that_took_effect_against_its_word_parks_and_never_ends_compensated) {
+    PLAN("create reserve* confirm");
+    AT_THE_PIVOT();
+    PLAY("cancel unsent", "CANCEL cancelled; UNSENT reserve action 1; BACKWARD cancelled; "
+                          "COMMAND create compensation");
+    PLAY("reserve.action done", "REPLY reserve action done");
+    PLAY("create done", "REPLY create compensation done; PARKED reserve contract_broken");
+    PLAY("retry", "[refused]");
+}
+
 RULE(a_late_verdict_while_parked_in_doubt_resumes_the_saga) {
     PLAN("create reserve*~1 confirm");
     AT_THE_PIVOT();
@@ -293,6 +310,9 @@ void saga_rules_add_pivot(Suite *suite) {
     tcase_add_test(rules, a_cancel_while_the_pivot_is_parked_in_doubt_asks_the_fence);
     tcase_add_test(rules, a_pivot_that_never_ran_counts_as_before_its_command);
     tcase_add_test(rules, an_unknown_pivot_asks_its_fence_and_then_parks);
+    tcase_add_test(rules, the_pivots_fence_is_asked_where_the_definition_would_compensate);
+    tcase_add_test(rules,
+                   a_pivot_that_took_effect_against_its_word_parks_and_never_ends_compensated);
     tcase_add_test(rules, a_late_verdict_while_parked_in_doubt_resumes_the_saga);
     tcase_add_test(rules, at_an_unfenced_pivot_rejected_parks);
     tcase_add_test(rules, after_the_pivot_steps_are_retried_until_done);

@@ -63,8 +63,12 @@ static struct next resolve_unknown(const struct saga *saga, const struct saga_pl
     const struct saga_plan_step *planned = &plan->steps[index];
     const struct saga_step *step = &saga->steps[index];
     bool may_fence = planned->fenced && planned->position != SAGA_AFTER_PIVOT && !fence_sent(step);
-    /* A wish to go back asks the pivot's fence whatever the definition prefers. */
-    if (may_fence && (planned->on_unknown == SAGA_ON_UNKNOWN_FENCE || saga->wish != 0)) {
+    /* The pivot cannot be compensated, so only its fence helps; and a wish to go back asks it
+     * even where the definition would rather park. */
+    bool asks =
+        planned->on_unknown == SAGA_ON_UNKNOWN_FENCE || saga->wish != 0 ||
+        (planned->position == SAGA_PIVOT && planned->on_unknown == SAGA_ON_UNKNOWN_COMPENSATE);
+    if (may_fence && asks) {
         return render(index, SAGA_FENCE);
     }
     if (planned->position != SAGA_BEFORE_PIVOT || planned->on_unknown == SAGA_ON_UNKNOWN_PARK) {
@@ -164,7 +168,14 @@ static struct next backward(const struct saga *saga, const struct saga_plan *pla
     if (!settled) {
         return nothing;
     }
-    return debt == SAGA_STEP_NONE ? end(SAGA_COMPENSATED) : park(debt, SAGA_REASON_DEBT);
+    if (debt != SAGA_STEP_NONE) {
+        return park(debt, SAGA_REASON_DEBT);
+    }
+    /* It was taken for unsent, and says that it took effect: nothing can undo that. */
+    if (plan->pivot != SAGA_STEP_NONE && saga->steps[plan->pivot].phase == SAGA_STEP_DONE) {
+        return park(plan->pivot, SAGA_REASON_CONTRACT_BROKEN);
+    }
+    return end(SAGA_COMPENSATED);
 }
 
 static struct next next_of(const struct saga *saga, const struct saga_plan *plan) {

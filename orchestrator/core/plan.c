@@ -19,6 +19,17 @@ static bool position_ok(const struct saga_plan *plan, uint8_t index) {
     return plan->steps[index].position == expected;
 }
 
+/* Every step that this one waits for, be it by way of others. */
+static uint64_t all_before(const struct saga_plan *plan, uint8_t index) {
+    uint64_t before = plan->steps[index].after;
+    for (int i = index - 1; i >= 0; i--) {
+        if ((before & (UINT64_C(1) << i)) != 0) {
+            before |= plan->steps[i].after;
+        }
+    }
+    return before;
+}
+
 /* Before the pivot any way of undoing will do; from the pivot on there is none. */
 static bool undo_ok(const struct saga_plan *plan, uint8_t index) {
     const struct saga_plan_step *step = &plan->steps[index];
@@ -30,6 +41,7 @@ static bool undo_ok(const struct saga_plan *plan, uint8_t index) {
     case SAGA_UNDO_BY_STEP:
         return step->position == SAGA_BEFORE_PIVOT && step->fenced &&
                step->compensated_by < index &&
+               (all_before(plan, index) & (UINT64_C(1) << step->compensated_by)) != 0 &&
                plan->steps[step->compensated_by].undo == SAGA_UNDO_COMPENSATION;
     }
     return false;
@@ -43,25 +55,15 @@ static bool order_ok(const struct saga_plan *plan, uint8_t index) {
     if ((step->after & ~earlier) != 0) {
         return false;
     }
-    if (step->position == SAGA_PIVOT) {
-        uint64_t reached = step->after;
-        for (int i = index - 1; i >= 0; i--) {
-            if (reached & (UINT64_C(1) << i)) {
-                reached |= plan->steps[i].after;
-            }
-        }
-        return reached == earlier;
+    switch ((enum saga_position)step->position) {
+    case SAGA_BEFORE_PIVOT:
+        return true;
+    case SAGA_PIVOT:
+        return all_before(plan, index) == earlier;
+    case SAGA_AFTER_PIVOT:
+        return (all_before(plan, index) & (UINT64_C(1) << plan->pivot)) != 0;
     }
-    if (step->position == SAGA_AFTER_PIVOT) {
-        uint64_t reached = step->after;
-        for (int i = index - 1; i > plan->pivot; i--) {
-            if (reached & (UINT64_C(1) << i)) {
-                reached |= plan->steps[i].after;
-            }
-        }
-        return (reached & (UINT64_C(1) << plan->pivot)) != 0;
-    }
-    return true;
+    return false;
 }
 
 bool saga_plan_check(const struct saga_plan *plan) {

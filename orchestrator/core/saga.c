@@ -496,7 +496,7 @@ static enum saga_apply_error fold_parked(struct fold *fold) {
 
 static void retry_step(struct fold *fold) {
     struct saga_step *step = fold->step;
-    if (step->phase == SAGA_STEP_DEBT) {
+    if (step->phase == SAGA_STEP_DEBT && step->revision < UINT16_MAX) {
         step->flags |= SAGA_STEP_RETRIED;
     } else if ((step->flags & SAGA_STEP_OPEN) != 0 && step->send_at_ms > fold->record->at_ms) {
         step->send_at_ms = fold->record->at_ms; /* its backoff ends */
@@ -537,6 +537,7 @@ static enum saga_apply_error fold_ended(struct fold *fold) {
         const struct saga_step *step = &saga->steps[i];
         bool right = forward ? step->phase == SAGA_STEP_DONE
                              : step->phase != SAGA_STEP_DEBT &&
+                                   !(i == fold->plan->pivot && step->phase == SAGA_STEP_DONE) &&
                                    saga_step_settled(&fold->plan->steps[i], step);
         if (!right) {
             return SAGA_APPLY_ILLEGAL;
