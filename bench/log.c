@@ -103,6 +103,7 @@ static void add_block(struct pieces *pieces, struct saga_block_writer *writer, s
 }
 
 static void make_blocks(struct pieces *pieces, uint32_t batch, uint32_t records) {
+    assert(batch > 0);
     struct saga_block_writer writer;
     size_t used = 0;
     pieces_init(pieces, (size_t)records * RECORD_ROOM + SAGA_BLOCK_BYTES + RECORD_ROOM);
@@ -262,7 +263,7 @@ static void bench_size(const char *parent, size_t size, unsigned repetitions) {
     for (unsigned k = 0; k < CONTENDER_COUNT; k++) {
         printf("%7" PRIu32 "  %-22s %10.0f records/s %8.0f commits/s", batch, names[k],
                records / median(seconds[k], repetitions),
-               records / batch / median(seconds[k], repetitions));
+               (double)records / batch / median(seconds[k], repetitions));
         if (k != THE_LOG) {
             printf("   log/this = %.2f", median(ratio[k], repetitions));
         }

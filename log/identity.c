@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
@@ -95,6 +96,23 @@ enum saga_error saga_identity_write(const struct saga_identity *identity, int di
     return SAGA_OK;
 }
 
+/* Takes a line "<name><value>" off the text. */
+static bool take_line(const char **at, const char *name, char *value, size_t room) {
+    size_t length = strlen(name);
+    if (strncmp(*at, name, length) != 0) {
+        return false;
+    }
+    const char *begin = *at + length;
+    const char *end = strchr(begin, '\n');
+    if (end == NULL || (size_t)(end - begin) >= room) {
+        return false;
+    }
+    memcpy(value, begin, (size_t)(end - begin));
+    value[end - begin] = '\0';
+    *at = end + 1;
+    return true;
+}
+
 /* Reads the whole file; what is longer than a log.id comes out too long. */
 static ssize_t read_file(int directory_fd, char *text, size_t room) {
     int fd = openat(directory_fd, SAGA_IDENTITY_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -124,18 +142,21 @@ enum saga_error saga_identity_read(struct saga_identity *identity, int directory
                               strerror(errno));
     }
     text[length] = '\0';
-    unsigned format = 0;
+    const char *at = text;
+    char number[10] = "";
     char id[40] = "";
-    int values =
-        sscanf(text, "sagad-log format %9u id %39s created %20s", &format, id, identity->created);
-    if (values >= 1 && format > SAGA_RECORD_FORMAT) {
+    bool whole = take_line(&at, "sagad-log format ", number, sizeof number);
+    unsigned format = (unsigned)strtoul(number, NULL, 10);
+    if (format > SAGA_RECORD_FORMAT) {
         return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
                               "%.300s is of format %u, and this sagad knows formats up to %d: use "
                               "the newer version that wrote it.",
                               path, format, SAGA_RECORD_FORMAT);
     }
+    whole = whole && take_line(&at, "id ", id, sizeof id) &&
+            take_line(&at, "created ", identity->created, sizeof identity->created);
     char again[FILE_BYTES_MAX];
-    if (values != 3 || format == 0 || !parse_uuid(id, identity->bytes) ||
+    if (!whole || format == 0 || !parse_uuid(id, identity->bytes) ||
         print_file(again, format, id, identity->created) != length ||
         memcmp(again, text, (size_t)length) != 0) {
         return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,

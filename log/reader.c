@@ -249,7 +249,7 @@ static enum saga_error check_end(struct saga_log_reader *reader, struct saga_fau
 
 enum saga_error saga_log_reader_check(struct saga_log_reader *reader, struct saga_fault *fault) {
     const struct saga_meta *meta = &reader->meta;
-    uint64_t blocks;
+    uint64_t blocks = 0;
     enum saga_error error = saga_store_view_count(reader->view, &blocks, fault);
     if (error != SAGA_OK) {
         return error;
@@ -264,7 +264,7 @@ enum saga_error saga_log_reader_check(struct saga_log_reader *reader, struct sag
     if (meta->record_count == 0) {
         return SAGA_OK;
     }
-    struct saga_record record;
+    struct saga_record record = {0};
     error = saga_log_reader_read(reader, meta->base_lsn, &record, fault);
     if (error == SAGA_OK && reader->read.first_lsn != meta->base_lsn) {
         error = refuse(reader, meta->base_lsn, fault, "the log's first block begins with %" PRIu64,

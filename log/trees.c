@@ -119,7 +119,7 @@ static uint64_t child_of(const struct node *node) {
 static enum saga_error read_entry(const struct trees *trees, const uint8_t *page, unsigned index,
                                   struct entry *entry) {
     struct saga_page_header header = header_of(page);
-    uint16_t offset;
+    uint16_t offset = 0;
     memcpy(&offset, page + sizeof header + (size_t)2 * index, sizeof offset);
     if (offset < header.upper || offset % 2 != 0 ||
         (uint32_t)offset + NODE_BYTES > trees->page_bytes) {
@@ -300,7 +300,7 @@ static enum saga_error walk_page(struct trees *trees, struct walk *walk, uint64_
     walk->met.branch_pages += leaf ? 0 : 1;
     unsigned count = entry_count(page);
     for (unsigned i = 0; i < count && error == SAGA_OK; i++) {
-        struct entry entry;
+        struct entry entry = {0};
         error = read_entry(trees, page, i, &entry);
         if (error == SAGA_OK) {
             error = leaf ? check_leaf_entry(trees, walk, &entry)
@@ -338,28 +338,31 @@ static enum saga_error walk_tree(struct trees *trees, const struct saga_page_tre
     return error;
 }
 
+static enum saga_error walk_all(struct trees *trees) {
+    enum saga_error error = walk_tree(trees, &trees->live->main, "the main table", 0, true);
+    return error == SAGA_OK
+               ? walk_tree(trees, &trees->live->free, "the list of free pages", 0, false)
+               : error;
+}
+
 enum saga_error saga_trees_check(int fd, const char *path, const struct saga_page_meta *live,
                                  struct saga_fault *fault) {
-    struct trees trees = {
-        .fd = fd,
-        .path = path,
-        .live = live,
-        .page_bytes = live->free.page_bytes,
-        .used = calloc(1, live->last_page / 8 + 1),
-        .pages = malloc((size_t)live->free.page_bytes * DEPTH_MAX * 2),
-        .fault = fault,
-    };
-    enum saga_error error = SAGA_OK;
-    if (trees.used == NULL || trees.pages == NULL) {
+    uint8_t *used = calloc(1, live->last_page / 8 + 1);
+    uint8_t *pages = calloc((size_t)DEPTH_MAX * 2, live->free.page_bytes);
+    enum saga_error error;
+    if (used != NULL && pages != NULL) {
+        struct trees trees = {.fd = fd,
+                              .path = path,
+                              .live = live,
+                              .page_bytes = live->free.page_bytes,
+                              .used = used,
+                              .pages = pages,
+                              .fault = fault};
+        error = walk_all(&trees);
+    } else {
         error = saga_fault_set(fault, SAGA_ERROR_FAILED, "no memory to check %.300s.", path);
     }
-    if (error == SAGA_OK) {
-        error = walk_tree(&trees, &live->main, "the main table", 0, true);
-    }
-    if (error == SAGA_OK) {
-        error = walk_tree(&trees, &live->free, "the list of free pages", 0, false);
-    }
-    free(trees.used);
-    free(trees.pages);
+    free(used);
+    free(pages);
     return error;
 }
