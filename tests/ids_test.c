@@ -1,5 +1,5 @@
 /* Ids and their texts. */
-#include "identity.h"
+#include "ids.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -116,8 +116,8 @@ START_TEST(what_is_no_command_id_is_refused) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("identity");
-    TCase *tests = tcase_create("identity");
+    Suite *suite = suite_create("ids");
+    TCase *tests = tcase_create("ids");
     tcase_add_test(tests, an_id_is_a_uuid_of_version_7);
     tcase_add_test(tests, ids_rise_within_a_millisecond_and_when_the_clock_goes_back);
     tcase_add_test(tests, a_text_is_read_back);
