@@ -2,20 +2,25 @@
 
 #include "splitmix.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #define LARGEST ((uint32_t)100000)
 
 /* Bytes to take payloads from. */
-static const uint8_t *noise(void) {
-    static uint8_t bytes[LARGEST + 256];
-    if (bytes[0] == 0) {
-        struct splitmix random = {42};
-        for (size_t i = 0; i < sizeof bytes; i++) {
-            bytes[i] = (uint8_t)(splitmix_next(&random) | 1);
-        }
+static uint8_t noise_bytes[LARGEST + 256];
+
+static void make_noise(void) {
+    struct splitmix random = {42};
+    for (size_t i = 0; i < sizeof noise_bytes; i++) {
+        noise_bytes[i] = (uint8_t)splitmix_next(&random);
     }
-    return bytes;
+}
+
+static const uint8_t *noise(void) {
+    static pthread_once_t made = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&made, make_noise);
+    return noise_bytes;
 }
 
 static uint32_t payload_size(uint64_t lsn, struct splitmix *random) {

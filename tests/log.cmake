@@ -8,6 +8,7 @@ target_link_libraries(saga_ledger PRIVATE saga_flags PUBLIC saga_log PkgConfig::
 saga_test(log_test LINKS saga_ledger)
 saga_test(log_fault_test SOURCES log_fault_test.c faulty_disk.c LINKS saga_ledger)
 target_link_options(log_fault_test PRIVATE -Wl,--wrap=realloc)
+saga_test(log_reader_test LINKS saga_ledger)
 saga_test(log_damage_test LINKS saga_ledger PkgConfig::XXHASH)
 
 # What log/README.md tells readers in other languages.
