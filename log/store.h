@@ -5,8 +5,9 @@
  * and no rule of the log; blocks in, the same blocks out.
  *
  * Tables: "log" has the blocks, key = the first LSN (a 64-bit integer in the
- * machine's order, MDB_INTEGERKEY); the main table has the row "meta". Rows
- * and tables that later versions add stand beside them.
+ * machine's order, MDB_INTEGERKEY); the main table, which every transaction
+ * writes anyway, has the row "meta". Rows and tables that later versions add
+ * stand beside them.
  *
  * Promises: a commit is durable when it returns (LMDB's default mode; no flag
  * here weakens it), and atomic.

@@ -2,7 +2,8 @@
  * Records that are a function of their LSN, so that whoever finds one in a log
  * knows whether it is the right one.
  *
- * Most are small; some are larger than a block, a few much larger.
+ * Most are small; some are larger than a block, a few much larger. Never
+ * change what they are: the logs in tests/golden hold them.
  *
  * Threads: no state.
  */

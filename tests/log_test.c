@@ -24,6 +24,10 @@
 /* Small, because address sanitizers dislike large maps. */
 #define MAP_BYTES ((uint64_t)256 << 20)
 
+#ifndef SAGA_GOLDEN_DIR
+#error SAGA_GOLDEN_DIR: where the logs of released formats are
+#endif
+
 static struct scratch scratch;
 
 static void setup(void) {
@@ -419,7 +423,35 @@ START_TEST(a_log_always_opens_again) {
 }
 END_TEST
 
-/* ------------------------------------------------------------------ backups */
+/* ------------------------------------------------------ old logs and backups */
+
+static int inspect(void *last_expected) {
+    struct saga_log *log = open_read_only();
+    struct saga_fault fault = {0};
+    uint64_t last = 0;
+    enum saga_error error = ledger_read(log, &last, &fault);
+    saga_log_close(log);
+    return error == SAGA_OK && last == *(uint64_t *)last_expected ? 0 : 1;
+}
+
+/* A log as the first version with its format wrote it; tests/ledger_dump made
+ * them. */
+START_TEST(a_log_of_every_format_is_read_and_goes_on) {
+    for (int format = 1; format <= SAGA_RECORD_FORMAT; format++) {
+        char golden[512];
+        (void)snprintf(golden, sizeof golden, "%s/format-%d/log", SAGA_GOLDEN_DIR, format);
+        directory_copy(golden, scratch_file(&scratch, "log"));
+        uint64_t last = 60;
+        ck_assert_int_eq(child_run(inspect, &last), 0);
+        struct saga_log *log = open_log();
+        assert_content(log, 60);
+        append_and_flush(log, 40);
+        assert_content(log, 100);
+        saga_log_close(log);
+        directory_remove(scratch_file(&scratch, "log"));
+    }
+}
+END_TEST
 
 START_TEST(a_compacted_copy_is_the_log) {
     struct saga_log *log = open_log();
@@ -544,15 +576,6 @@ START_TEST(a_killed_writer_loses_nothing_that_was_durable) {
 END_TEST
 
 /* -------------------------------------------------------------- inspection */
-
-static int inspect(void *last_expected) {
-    struct saga_log *log = open_read_only();
-    struct saga_fault fault = {0};
-    uint64_t last = 0;
-    enum saga_error error = ledger_read(log, &last, &fault);
-    saga_log_close(log);
-    return error == SAGA_OK && last == *(uint64_t *)last_expected ? 0 : 1;
-}
 
 START_TEST(an_inspector_reads_beside_the_daemon_and_changes_nothing) {
     struct saga_log *log = open_log();
@@ -718,6 +741,34 @@ START_TEST(dead_inspectors_give_their_places_back) {
     }
     ck_assert_uint_eq(saga_log_reap_readers(log), 0);
     assert_content(log, 301);
+    saga_log_close(log);
+}
+END_TEST
+
+/* LMDB has 126 places for readers. Others may take all that are left; the
+ * daemon has had its own from the start. */
+START_TEST(readers_without_a_place_are_told_and_the_daemon_goes_on) {
+    enum { MANY = 200 };
+    struct saga_log *log = open_log();
+    append_and_flush(log, 10);
+    struct saga_log_reader *readers[MANY];
+    struct saga_fault fault = {0};
+    size_t count = 0;
+    enum saga_error error = SAGA_OK;
+    while (count < MANY &&
+           (error = saga_log_reader_open(log, &readers[count], &fault)) == SAGA_OK) {
+        count++;
+    }
+    ck_assert_int_eq(error, SAGA_ERROR_FAILED);
+    ck_assert_ptr_nonnull(strstr(fault.text, "places for readers"));
+    ck_assert_uint_gt(count, 100);
+    append_and_flush(log, 10);
+    assert_reads(log, 15);
+    saga_log_reader_close(readers[--count]);
+    ck_assert_int_eq(saga_log_reader_open(log, &readers[count], &fault), SAGA_OK);
+    for (size_t i = 0; i <= count; i++) {
+        saga_log_reader_close(readers[i]);
+    }
     saga_log_close(log);
 }
 END_TEST
@@ -918,6 +969,7 @@ static Suite *suite(void) {
     tcase_add_test(readers, readers_in_other_threads_see_whole_batches);
     tcase_add_test(readers, a_log_always_opens_again);
     TCase *backups = group(suite, "backups");
+    tcase_add_test(backups, a_log_of_every_format_is_read_and_goes_on);
     tcase_add_test(backups, a_compacted_copy_is_the_log);
     TCase *owners = group(suite, "owners");
     tcase_add_test(owners, a_second_daemon_is_told_who_owns_the_log);
@@ -931,6 +983,7 @@ static Suite *suite(void) {
     tcase_add_test(inspectors, an_inspector_reads_a_copy_that_cannot_be_written);
     tcase_add_test(inspectors, an_inspector_that_the_daemon_could_not_see_is_refused);
     tcase_add_test(inspectors, dead_inspectors_give_their_places_back);
+    tcase_add_test(inspectors, readers_without_a_place_are_told_and_the_daemon_goes_on);
     TCase *directory = group(suite, "directory");
     tcase_add_test(directory, a_directory_that_is_not_there_is_named);
     tcase_add_test(directory, a_directory_that_everybody_can_write_is_refused);

@@ -1,7 +1,8 @@
-/* The codec of records and blocks: every field, every cut, every flipped bit,
+/* The codec of records, blocks and the row meta: every field, every cut, every flipped bit,
  * and the bytes of every format that was ever released. */
 #include "record.h"
 
+#include "meta.h"
 #include "splitmix.h"
 
 #include <check.h>
@@ -971,6 +972,17 @@ static size_t golden_large_block(uint8_t *bytes) {
     return saga_block_commit(&writer);
 }
 
+static void assert_same_row(const struct saga_meta *a, const struct saga_meta *b) {
+    ck_assert_uint_eq(a->format, b->format);
+    ck_assert_mem_eq(a->identity, b->identity, sizeof a->identity);
+    ck_assert_uint_eq(a->base_lsn, b->base_lsn);
+    ck_assert_uint_eq(a->last_lsn, b->last_lsn);
+    ck_assert_uint_eq(a->record_count, b->record_count);
+    ck_assert_uint_eq(a->block_count, b->block_count);
+    ck_assert_uint_eq(a->epoch, b->epoch);
+    ck_assert_uint_eq(a->transaction, b->transaction);
+}
+
 static size_t print_bytes(char *at, size_t room, const char *name, struct saga_bytes bytes) {
     size_t used = (size_t)snprintf(at, room, " %s=", name);
     const uint8_t *data = bytes.data;
@@ -1018,11 +1030,28 @@ static size_t read_golden(unsigned format, const char *name, uint8_t *bytes) {
     return size;
 }
 
+static const struct saga_meta golden_row = {
+    .format = 1,
+    .identity = {0x14, 0xd3, 0x56, 0x7e, 0x1e, 0x18, 0x4a, 0xd9, 0xa7, 0x98, 0x9e, 0x25},
+    .base_lsn = 1001,
+    .last_lsn = 0x123456789abcd,
+    .record_count = 0x123456789abcd - 1000,
+    .block_count = 77,
+    .epoch = 5,
+    .transaction = 0x1020304050607,
+};
+
+static size_t golden_meta(uint8_t *bytes) {
+    saga_meta_encode(&golden_row, bytes);
+    return SAGA_META_BYTES;
+}
+
 static const struct {
     const char *bytes;
-    const char *text;
+    const char *text; /* NULL: no block */
     size_t (*make)(uint8_t *bytes);
 } golden[] = {
+    {"meta.bin", NULL, golden_meta},
     {"block.bin", "block.txt", golden_block},
     {"large.bin", "large.txt", golden_large_block},
 };
@@ -1043,6 +1072,9 @@ END_TEST
 START_TEST(golden_blocks_of_every_format_are_read) {
     for (unsigned format = 1; format <= SAGA_RECORD_FORMAT; format++) {
         for (size_t i = 0; i < GOLDEN_COUNT; i++) {
+            if (golden[i].text == NULL) {
+                continue;
+            }
             size_t size = read_golden(format, golden[i].bytes, golden_bytes);
             struct saga_block block;
             ck_assert_int_eq(saga_block_open(&block, GOLDEN_LSN, golden_bytes, size),
@@ -1051,6 +1083,16 @@ START_TEST(golden_blocks_of_every_format_are_read) {
             ck_assert_uint_eq(read_golden(format, golden[i].text, golden_other), length);
             ck_assert_mem_eq(golden_text, golden_other, length);
         }
+    }
+}
+END_TEST
+
+START_TEST(golden_meta_rows_of_every_format_are_read) {
+    for (unsigned format = 1; format <= SAGA_RECORD_FORMAT; format++) {
+        size_t size = read_golden(format, "meta.bin", golden_bytes);
+        struct saga_meta meta = {0};
+        ck_assert_int_eq(saga_meta_decode(&meta, golden_bytes, size), SAGA_RECORD_OK);
+        assert_same_row(&meta, &golden_row);
     }
 }
 END_TEST
@@ -1069,6 +1111,12 @@ static int write_file(const char *directory, const char *name, const void *bytes
 static int write_golden(const char *directory) {
     for (size_t i = 0; i < GOLDEN_COUNT; i++) {
         size_t size = golden[i].make(golden_bytes);
+        if (golden[i].text == NULL) {
+            if (write_file(directory, golden[i].bytes, golden_bytes, size) != EXIT_SUCCESS) {
+                return EXIT_FAILURE;
+            }
+            continue;
+        }
         struct saga_block block;
         if (saga_block_open(&block, GOLDEN_LSN, golden_bytes, size) != SAGA_RECORD_OK) {
             return EXIT_FAILURE;
@@ -1081,6 +1129,67 @@ static int write_golden(const char *directory) {
     }
     return EXIT_SUCCESS;
 }
+
+/* ----------------------------------------------------------------- row meta */
+
+START_TEST(damaged_and_cut_rows_are_refused) {
+    uint8_t row[SAGA_META_BYTES];
+    struct saga_meta meta;
+    saga_meta_encode(&golden_row, row);
+    for (size_t bit = 0; bit < sizeof row * 8; bit++) {
+        row[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+        ck_assert_int_eq(saga_meta_decode(&meta, row, sizeof row), SAGA_RECORD_CHECKSUM);
+        row[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+    }
+    for (size_t cut = 0; cut < sizeof row; cut++) {
+        ck_assert_int_eq(saga_meta_decode(&meta, row, cut), SAGA_RECORD_TRUNCATED);
+    }
+}
+END_TEST
+
+static void sum_row(uint8_t *row, size_t size) {
+    XXH64_canonicalFromHash((XXH64_canonical_t *)row, XXH3_64bits(row + 8, size - 8));
+}
+
+START_TEST(a_longer_row_is_read_and_a_newer_one_named) {
+    uint8_t row[SAGA_META_BYTES + 100] = {0};
+    struct saga_meta meta;
+    saga_meta_encode(&golden_row, row);
+    row[SAGA_META_BYTES + 7] = 1;
+    sum_row(row, sizeof row);
+    ck_assert_int_eq(saga_meta_decode(&meta, row, sizeof row), SAGA_RECORD_OK);
+    assert_same_row(&meta, &golden_row);
+    row[13] = SAGA_RECORD_FORMAT + 1;
+    sum_row(row, sizeof row);
+    ck_assert_int_eq(saga_meta_decode(&meta, row, sizeof row), SAGA_RECORD_FORMAT_NEWER);
+    ck_assert_uint_eq(meta.format, SAGA_RECORD_FORMAT + 1);
+    row[8] = 'X';
+    sum_row(row, sizeof row);
+    ck_assert_int_eq(saga_meta_decode(&meta, row, sizeof row), SAGA_RECORD_MALFORMED);
+}
+END_TEST
+
+START_TEST(rows_that_contradict_themselves_are_refused) {
+    struct saga_meta rows[7];
+    for (size_t i = 0; i < 7; i++) {
+        rows[i] = golden_row;
+    }
+    rows[0].format = 0;
+    rows[1].base_lsn = 0;
+    rows[2].last_lsn = 999;
+    rows[3].record_count++;
+    rows[4].block_count = rows[4].record_count + 1;
+    rows[5].block_count = 0;
+    rows[6].base_lsn = rows[6].last_lsn + 1;
+    rows[6].record_count = 0; /* no records, but blocks */
+    for (size_t i = 0; i < 7; i++) {
+        uint8_t row[SAGA_META_BYTES];
+        struct saga_meta meta;
+        saga_meta_encode(&rows[i], row);
+        ck_assert_int_eq(saga_meta_decode(&meta, row, sizeof row), SAGA_RECORD_MALFORMED);
+    }
+}
+END_TEST
 
 /* -------------------------------------------------------------------- suite */
 
@@ -1122,9 +1231,15 @@ static Suite *suite(void) {
     tcase_add_test(blocks, a_well_summed_block_of_bad_structure_is_refused);
     tcase_add_test(blocks, random_well_summed_blocks_are_read_inside_their_bytes);
     suite_add_tcase(suite, blocks);
+    TCase *meta = tcase_create("row meta");
+    tcase_add_test(meta, damaged_and_cut_rows_are_refused);
+    tcase_add_test(meta, a_longer_row_is_read_and_a_newer_one_named);
+    tcase_add_test(meta, rows_that_contradict_themselves_are_refused);
+    suite_add_tcase(suite, meta);
     TCase *files = tcase_create("golden files");
     tcase_add_test(files, the_encoder_gives_the_golden_bytes);
     tcase_add_test(files, golden_blocks_of_every_format_are_read);
+    tcase_add_test(files, golden_meta_rows_of_every_format_are_read);
     suite_add_tcase(suite, files);
     return suite;
 }
