@@ -57,6 +57,7 @@ struct saga_server {
     int epoll_fd;
     int stop_fd; /* an eventfd: written once, to stop */
     bool running;
+    bool dismissing; /* what comes now is not for the engine any more */
     pthread_t thread;
 };
 
@@ -291,6 +292,7 @@ static bool add_headers(struct MHD_Response *http, const struct saga_response *r
 
 /* Hands the answer over; its body is libmicrohttpd's from then on. */
 static enum MHD_Result respond(struct slot *slot) {
+    assert(slot->need == SAGA_NEED_NOTHING);
     struct saga_response *response = &slot->exchange.response;
     struct peer *peer = slot->peer;
     if (response->body == NULL) {
@@ -330,6 +332,23 @@ static enum MHD_Result take_head(struct slot *slot, struct peer *peer, const cha
     return slot->need == SAGA_NEED_NOTHING ? respond(slot) : MHD_YES;
 }
 
+/* The request is there, whole. */
+static enum MHD_Result take_body(struct slot *slot) {
+    slot->need = SAGA_NEED_NOTHING;
+    if (slot->peer->server->dismissing) {
+        saga_exchange_stop(&slot->exchange);
+    } else {
+        slot->need = saga_exchange_run(&slot->exchange, now_ms());
+    }
+    if (slot->need == SAGA_NEED_NOTHING) {
+        return respond(slot);
+    }
+    slot->suspended = true;
+    MHD_suspend_connection(slot->connection);
+    advance(slot, slot->need);
+    return MHD_YES;
+}
+
 /* Called when the head is there, for each part of the body, at its end, and
  * after a resume. */
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *path,
@@ -351,17 +370,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
         *size = 0;
         return added ? MHD_YES : MHD_NO;
     }
-    if (slot->need == SAGA_NEED_BODY) {
-        slot->need = saga_exchange_run(&slot->exchange, now_ms());
-        if (slot->need != SAGA_NEED_NOTHING) {
-            slot->suspended = true;
-            MHD_suspend_connection(connection);
-            advance(slot, slot->need);
-            return MHD_YES;
-        }
-    }
-    assert(slot->need == SAGA_NEED_NOTHING);
-    return respond(slot);
+    return slot->need == SAGA_NEED_BODY ? take_body(slot) : respond(slot);
 }
 
 /* -------------------------------------------------------------------- the loop */
@@ -441,6 +450,7 @@ static void dismiss(struct saga_server *server) {
     const int64_t until_ms = now_ms() + FAREWELL_MS;
     const MHD_socket listening = MHD_quiesce_daemon(server->daemon);
     assert(listening == server->world->listener.fd); /* ours again */
+    server->dismissing = true;
     take_answers(server);
     for (struct peer *peer = server->peers; peer != NULL; peer = peer->next) {
         if (peer->slot != NULL && peer->slot->suspended) {
@@ -448,10 +458,10 @@ static void dismiss(struct saga_server *server) {
             advance(peer->slot, SAGA_NEED_NOTHING);
         }
     }
-    do {
+    while (busy(server) && now_ms() < until_ms) {
         server->next_check_ms = server->next_check_ms < until_ms ? server->next_check_ms : until_ms;
         turn(server);
-    } while (busy(server) && now_ms() < until_ms);
+    }
 }
 
 static void *run(void *context) {
