@@ -98,9 +98,21 @@ enum saga_error saga_guard_open(struct saga_guard **guard, const char *path,
     return SAGA_OK;
 }
 
+/* Who was replayed well this time is not suspect any more; who was left out
+ * stays left out, or recovery would die of it three times again. */
+static void forgive(struct page *page) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < page->count; i++) {
+        if (page->suspects[i].deaths >= SAGA_GUARD_DEATHS_MAX) {
+            page->suspects[kept++] = page->suspects[i];
+        }
+    }
+    page->count = kept;
+}
+
 void saga_guard_close(struct saga_guard *guard) {
-    const struct saga_id none = {{0}};
-    guard->shared->current = none;
+    forgive(&guard->start);
+    *guard->shared = guard->start;
     munmap((void *)(uintptr_t)guard->shared, sizeof(struct page));
     free(guard);
 }

@@ -3,7 +3,8 @@
  *
  * A small file, mapped and shared, so that a note costs a store to memory and
  * survives the process (not a power failure: that is no saga's fault). A saga
- * that was being replayed when three recoveries died is suspect.
+ * that was being replayed when three recoveries in a row died is suspect, and
+ * stays so; delete the file to have it tried again.
  *
  * Threads: one.
  */
@@ -25,7 +26,8 @@ struct saga_guard;
 SAGA_CHECKED enum saga_error saga_guard_open(struct saga_guard **guard, const char *path,
                                              struct saga_fault *fault);
 
-/* Recovery came through: the last note is taken back. */
+/* Recovery came through: the last note is taken back, and the deaths of sagas
+ * that were replayed this time are forgotten. */
 void saga_guard_close(struct saga_guard *guard);
 
 /* Notes that this saga is being replayed now. */

@@ -326,7 +326,17 @@ START_TEST(a_saga_that_stopped_recovery_three_times_is_quarantined) {
     recover();
     ck_assert_str_eq(status_of(1), "running"); /* twice may be bad luck */
     let_go();
+    die_at(1); /* and what went well in between starts the count anew */
     die_at(1);
+    recover();
+    ck_assert_str_eq(status_of(1), "running");
+    let_go();
+    die_at(1);
+    die_at(1);
+    die_at(1);
+    recover();
+    ck_assert_str_eq(status_of(1), "quarantined");
+    let_go();
     recover();
     ck_assert_str_eq(status_of(1), "quarantined");
     ck_assert_str_eq(status_of(2), "running");
