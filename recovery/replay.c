@@ -50,8 +50,21 @@ static enum saga_error judge(const struct replay *replay, const struct saga_reco
     return SAGA_OK;
 }
 
+/* Who is to blame if the process dies before the next note: nobody, while a record of the log
+ * itself is read (its saga is zero), or a saga is left out. */
+static void note(const struct replay *replay, const struct saga_id *id, bool left_out) {
+    static const struct saga_id nobody = {{0}};
+    if (replay->guard != NULL) {
+        saga_guard_note(replay->guard, left_out ? &nobody : id);
+    }
+}
+
 static enum saga_error fold(const struct replay *replay, const struct saga_record *record,
                             struct saga_fault *fault) {
+    bool of_saga = record->fact != SAGA_EPOCH_STARTED && record->fact != SAGA_DEFINITION_LOADED;
+    bool left_out =
+        of_saga && replay->guard != NULL && saga_guard_suspects(replay->guard, &record->saga);
+    note(replay, &record->saga, left_out || !of_saga);
     if (record->fact == SAGA_DEFINITION_LOADED) {
         if (!replay->hooks->definition(replay->hooks->context, record)) {
             report(replay, record, "is a definition that this version cannot read");
@@ -59,16 +72,12 @@ static enum saga_error fold(const struct replay *replay, const struct saga_recor
         return SAGA_OK;
     }
     enum saga_replay result;
-    bool of_saga = record->fact != SAGA_EPOCH_STARTED;
-    if (of_saga && replay->guard != NULL && saga_guard_suspects(replay->guard, &record->saga)) {
+    if (left_out) {
         result = SAGA_REPLAY_QUARANTINED;
         if (record->fact == SAGA_STARTED) {
             report(replay, record, "begins a saga that has brought recovery down three times");
         }
     } else {
-        if (of_saga && replay->guard != NULL) {
-            saga_guard_note(replay->guard, &record->saga);
-        }
         bool before = of_saga && saga_coordinator_quarantined(replay->coordinator, &record->saga);
         result = saga_coordinator_replay(replay->coordinator, record);
         if (!before) { /* told once is enough */
@@ -89,6 +98,7 @@ static void check_settled(const struct replay *replay) {
     const struct saga_plan *plan;
     const struct saga *saga;
     while ((saga = saga_coordinator_next(replay->coordinator, &cursor, &plan)) != NULL) {
+        note(replay, &saga->id, false);
         if (saga_coordinator_quarantined(replay->coordinator, &saga->id) ||
             saga_settled(saga, plan)) {
             continue;

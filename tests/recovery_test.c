@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "guard.h"
 #include "ids.h"
+#include "replay.h"
 
 static const char definition_text[] = "saga: trip\n"
                                       "version: 1\n"
@@ -206,6 +207,61 @@ START_TEST(a_definition_that_cannot_be_read_quarantines_its_sagas) {
 }
 END_TEST
 
+static struct saga_definition *read_definition(const char *text) {
+    struct saga_definition *definition = NULL;
+    struct saga_diagnostics diagnostics = {0};
+    ck_assert_int_eq(saga_definition_parse(text, strlen(text), &definition, &diagnostics), SAGA_OK);
+    return definition;
+}
+
+static enum saga_result start_with_key(const char *key, struct saga_listing *listing) {
+    struct saga_fault fault = {0};
+    struct saga_request request = {.type = SAGA_REQUEST_START,
+                                   .answered = ignore,
+                                   .saga = "trip",
+                                   .key = {key, (uint32_t)strlen(key)},
+                                   .body = {"{}", 2},
+                                   .listings = listing};
+    saga_engine_take(engine, &request, now);
+    ck_assert_int_eq(saga_engine_commit(engine, now, &fault), SAGA_OK);
+    return (enum saga_result)request.result;
+}
+
+START_TEST(the_key_of_a_saga_whose_definition_cannot_be_read_starts_no_second_one) {
+    struct saga_listing listing;
+    struct saga_fault fault = {0};
+    (void)begin_log();
+    uint64_t strange = put_definition("{\"saga\":\"trip\",\"version\":2,\"magic\":true}");
+    (void)put((struct saga_record){.fact = SAGA_STARTED,
+                                   .saga = id_of(1),
+                                   .step = SAGA_STEP_NONE,
+                                   .definition_lsn = strange,
+                                   .key = {.data = "order-1", .size = 7},
+                                   .payload = {.data = "{}", .size = 2}});
+    end_log();
+    recover();
+    ck_assert_int_eq(saga_engine_define(engine, read_definition(definition_text), now, &fault),
+                     SAGA_OK);
+    ck_assert_int_eq(start_with_key("order-1", &listing), SAGA_RESULT_CONFLICT);
+    ck_assert_int_eq(start_with_key("order-2", &listing), SAGA_RESULT_CREATED);
+    let_go();
+}
+END_TEST
+
+START_TEST(a_quarantined_saga_is_counted_once_whatever_it_has_of_records) {
+    (void)begin_log();
+    uint64_t strange = put_definition("{\"saga\":\"trip\",\"version\":2,\"magic\":true}");
+    uint64_t command = put_command(1, put_start(1, strange), 0);
+    (void)put_command(1, command, 1);
+    command = put_command(2, 0, 0); /* its start is missing */
+    (void)put_command(2, command, 1);
+    end_log();
+    recover();
+    ck_assert_uint_eq(report.quarantined, 2);
+    let_go();
+}
+END_TEST
+
 START_TEST(a_record_of_a_saga_that_never_started_is_shown) {
     uint64_t definition = begin_log();
     (void)put_command(1, 0, 0);
@@ -345,6 +401,96 @@ START_TEST(a_saga_that_stopped_recovery_three_times_is_quarantined) {
 }
 END_TEST
 
+START_TEST(nothing_is_decided_for_a_saga_that_stopped_recovery) {
+    struct saga_fault fault = {0};
+    uint64_t definition = begin_log();
+    (void)put_command(1, put_start(1, definition), 0);
+    end_log();
+    for (int i = 0; i < SAGA_GUARD_DEATHS_MAX; i++) {
+        die_at(1);
+    }
+    recover();
+    uint64_t last = saga_log_next_lsn(the_log);
+    struct saga_request request = {
+        .type = SAGA_REQUEST_REPLY,
+        .answered = ignore,
+        .command = {.saga = id_of(1), .operation = SAGA_ACTION, .incarnation = 1, .revision = 1},
+        .attempt = 1,
+        .verdict = SAGA_DONE};
+    saga_engine_take(engine, &request, now);
+    ck_assert_int_eq(saga_engine_commit(engine, now, &fault), SAGA_OK);
+    ck_assert_int_eq(request.answer, SAGA_ANSWER_REFUSED);
+    ck_assert_uint_eq(saga_log_next_lsn(the_log), last);
+    ck_assert_str_eq(status_of(1), "quarantined");
+    request.type = SAGA_REQUEST_CANCEL;
+    request.id = id_of(1);
+    saga_engine_take(engine, &request, now);
+    ck_assert_int_eq(saga_engine_commit(engine, now, &fault), SAGA_OK);
+    ck_assert_int_eq(request.result, SAGA_RESULT_CONFLICT);
+    ck_assert_ptr_null(strstr(request.text, "ended")); /* it has not */
+    let_go();
+}
+END_TEST
+
+/* Dies in the second definition, as by a fault of the parser. */
+static bool die_of_a_definition(void *context, const struct saga_record *record) {
+    unsigned *count = context;
+    (void)record;
+    if (++*count == 2) {
+        (void)raise(SIGKILL);
+    }
+    return false;
+}
+
+static void note_nothing(void *context, const struct saga_record *record, enum saga_replay result) {
+    (void)context;
+    (void)record;
+    (void)result;
+}
+
+static void blame_nobody(void *context, const struct saga_id *id, const char *why) {
+    (void)context;
+    (void)id;
+    (void)why;
+}
+
+static void die_in_a_recovery(void) {
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        unsigned count = 0;
+        struct saga_fault fault;
+        const struct saga_limits limits = {
+            .sagas_max = 10, .plans_max = 2, .participants_max = 2, .resend_per_second = 1};
+        const struct saga_replay_hooks hooks = {.context = &count,
+                                                .definition = die_of_a_definition,
+                                                .folded = note_nothing,
+                                                .quarantined = blame_nobody};
+        const struct saga_replay_options options = {.guard_path = guard_path};
+        void *memory = calloc(1, saga_coordinator_size(&limits));
+        open_log();
+        _exit(saga_replay_run(the_log, saga_coordinator_init(memory, &limits), &hooks, &options,
+                              &fault) == SAGA_OK);
+    }
+    int status = 0;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+START_TEST(a_saga_is_not_blamed_for_the_record_after_its_own) {
+    uint64_t definition = begin_log();
+    (void)put_command(1, put_start(1, definition), 0);
+    (void)put_definition("saga: other\nsteps: [{name: a, command: b.c, no_effect: true}]\n");
+    end_log();
+    for (int i = 0; i < SAGA_GUARD_DEATHS_MAX; i++) {
+        die_in_a_recovery();
+    }
+    recover();
+    ck_assert_str_eq(status_of(1), "running");
+    let_go();
+}
+END_TEST
+
 START_TEST(a_recovery_that_came_through_counts_no_death) {
     struct saga_id id = id_of(1);
     struct saga_fault fault;
@@ -390,12 +536,16 @@ int main(void) {
     tcase_add_test(tests, an_illegal_transition_quarantines_its_saga_alone);
     tcase_add_test(tests, a_torn_decision_quarantines_its_saga);
     tcase_add_test(tests, a_definition_that_cannot_be_read_quarantines_its_sagas);
+    tcase_add_test(tests, the_key_of_a_saga_whose_definition_cannot_be_read_starts_no_second_one);
+    tcase_add_test(tests, a_quarantined_saga_is_counted_once_whatever_it_has_of_records);
     tcase_add_test(tests, a_record_of_a_saga_that_never_started_is_shown);
     tcase_add_test(tests, a_record_after_the_end_is_shown);
     tcase_add_test(tests, more_open_sagas_than_the_limit_are_an_error_not_a_loss);
     tcase_add_test(tests, recovery_writes_only_the_epochs_start);
     tcase_add_test(tests, a_saga_that_stopped_recovery_three_times_is_quarantined);
     tcase_add_test(tests, a_recovery_that_came_through_counts_no_death);
+    tcase_add_test(tests, nothing_is_decided_for_a_saga_that_stopped_recovery);
+    tcase_add_test(tests, a_saga_is_not_blamed_for_the_record_after_its_own);
     tcase_add_test(tests, a_damaged_guard_is_begun_anew);
     tcase_add_test(tests, a_guard_that_cannot_be_made_says_so);
     suite_add_tcase(suite, tests);

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "ids.h"
@@ -31,9 +32,12 @@ static void index_start(struct saga_recall *recall, const struct saga_record *re
     uint64_t number = saga_catalog_add(recall->catalog, &record->saga, record->definition_lsn,
                                        record->lsn, "running");
     recall->report.sagas++;
-    if (record->fact == SAGA_STARTED && record->key.size > 0 && definition != NULL) {
+    if (record->fact == SAGA_STARTED && record->key.size > 0) {
         struct saga_catalog_key hashed;
-        saga_catalog_hash(recall->catalog, record->key, definition->name, record->payload, &hashed);
+        /* Without its definition nobody can tell whether a later start means the same; but the key
+         * is used up, so such a start is refused: no definition has an empty name. */
+        saga_catalog_hash(recall->catalog, record->key, definition != NULL ? definition->name : "",
+                          record->payload, &hashed);
         hashed.entry = number;
         if (saga_catalog_recall(recall->catalog, &hashed) == NULL) {
             saga_catalog_remember(recall->catalog, &hashed);
@@ -65,9 +69,14 @@ static void index_record(void *context, const struct saga_record *record, enum s
 }
 
 static void note_quarantine(void *context, const struct saga_id *id, const char *why) {
+    static const struct saga_id log_itself = {{0}};
     struct saga_recall *recall = context;
     struct saga_catalog_entry *entry = saga_catalog_find(recall->catalog, id);
     char text[SAGA_ID_TEXT_SIZE];
+    if (memcmp(id, &log_itself, sizeof *id) == 0 ||
+        (entry != NULL && strcmp(entry->status, "quarantined") == 0)) {
+        return; /* a definition: its sagas are told of; or each further record of one saga */
+    }
     if (recall->report.quarantined++ == 0) {
         (void)snprintf(recall->report.first_quarantined, sizeof recall->report.first_quarantined,
                        "saga %s: %s", saga_id_text(id, text), why);

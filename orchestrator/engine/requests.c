@@ -159,11 +159,19 @@ static void take_start(struct saga_engine *engine, struct saga_request *request,
 
 /* ------------------------------------------------------------------ replies */
 
+/* Quarantined, and not even in the coordinator: what its records say cannot be gone by. */
+static bool set_aside(const struct saga_catalog_entry *entry) {
+    return strcmp(entry->status, "quarantined") == 0;
+}
+
 /* A reply to a saga that has ended: recorded once, counted, and no more. */
 static enum saga_answer reply_to_ended(struct saga_engine *engine, struct saga_event *event,
                                        struct saga_catalog_entry *entry,
                                        const struct saga_plan *plan) {
     struct saga_decision decision;
+    if (set_aside(entry)) {
+        return SAGA_ANSWER_REFUSED;
+    }
     struct saga *saga = saga_revive(engine->log, plan, entry->last_lsn);
     if (saga == NULL) {
         return SAGA_ANSWER_STALE;
@@ -263,7 +271,9 @@ static void take_operator(struct saga_engine *engine, struct saga_request *reque
         answer(engine, request, SAGA_RESULT_OK);
         return;
     case SAGA_ANSWER_NO_SAGA:
-        refuse(engine, request, SAGA_RESULT_CONFLICT, "the saga has ended (%s)", entry->status);
+        refuse(engine, request, SAGA_RESULT_CONFLICT,
+               set_aside(entry) ? "the saga is %s (see sagalog show)" : "the saga has ended (%s)",
+               entry->status);
         return;
     case SAGA_ANSWER_REFUSED:
     case SAGA_ANSWER_STALE:
