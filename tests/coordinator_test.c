@@ -404,6 +404,21 @@ START_TEST(every_open_saga_has_a_timer) {
 }
 END_TEST
 
+/* A restart gives both the same time, so it is no coincidence. */
+START_TEST(a_deadline_and_a_timeout_at_once_ask_for_one_body) {
+    plan.deadline_ms = budget.timeout_ms;
+    plan.steps[1].action.attempts_max = 1;
+    ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
+    ck_assert_int_eq(reply(&sent[0], SAGA_DONE), SAGA_ANSWER_TAKEN);
+    ck_assert_uint_eq(sent_count, 2);
+    pass(budget.timeout_ms); /* the saga's deadline, and the end of the pivot's only attempt */
+    ck_assert_uint_eq(sent_count, 3);
+    ck_assert_uint_eq(sent[2].id.operation, SAGA_FENCE);
+    ck_assert_int_eq(reply(&sent[2], SAGA_FENCED), SAGA_ANSWER_TAKEN);
+    ck_assert_uint_eq(sent[3].id.operation, SAGA_COMPENSATION);
+}
+END_TEST
+
 START_TEST(hostile_records_of_the_log_itself_are_refused) {
     struct saga_record epoch = {.fact = SAGA_EPOCH_STARTED, .epoch = 2, .step = SAGA_STEP_NONE};
     ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
@@ -433,6 +448,7 @@ int main(void) {
     tcase_add_loop_test(tests, live_and_replayed_sagas_are_equal_byte_for_byte, 0, 20);
     tcase_add_test(tests, a_quarantined_saga_is_left_alone);
     tcase_add_loop_test(tests, every_open_saga_has_a_timer, 0, 10);
+    tcase_add_test(tests, a_deadline_and_a_timeout_at_once_ask_for_one_body);
     tcase_add_test(tests, hostile_records_of_the_log_itself_are_refused);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

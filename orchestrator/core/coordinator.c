@@ -442,6 +442,11 @@ static void settle(struct saga_coordinator *coordinator, struct slot *slot) {
     note_status(coordinator, slot);
     if (saga_of(slot)->outcome != 0) {
         slot_give(coordinator, slot);
+    } else if (decision->render_step != SAGA_STEP_NONE) {
+        /* The body comes in this very commit, and arms it. Until then nothing is due: what
+         * else is due now would ask for a body again, and only one question has an answer. */
+        line_leave(coordinator, slot);
+        saga_timers_set(&coordinator->timers, slot->number, SAGA_TIMER_OFF);
     } else {
         arm(coordinator, slot);
     }
