@@ -570,6 +570,20 @@ START_TEST(a_draining_engine_sends_nothing_and_starts_nothing) {
 }
 END_TEST
 
+START_TEST(what_a_draining_engine_holds_back_does_not_expire) {
+    ck_assert_int_eq(start("k1", "{}"), SAGA_RESULT_CREATED);
+    saga_engine_drain(world.engine);
+    ck_assert_int_eq(reply(&world.sent[0], "{\"reply_state\":\"ROOM_BOOKED\"}"), SAGA_ANSWER_TAKEN);
+    uint64_t last = stats().last_lsn;
+    pass(60000);
+    ck_assert_uint_eq(stats().last_lsn, last);
+    restart();
+    pass(1);
+    ck_assert_str_eq(world.sent[0].name, "train.reserve");
+    ck_assert_uint_eq(world.sent[0].attempt, 1);
+}
+END_TEST
+
 START_TEST(data_that_outgrows_a_command_parks_the_saga) {
     static char body[800 << 10];
     ck_assert_int_eq(start("k1", "{}"), SAGA_RESULT_CREATED);
@@ -620,6 +634,7 @@ int main(void) {
     tcase_add_test(tests, a_definition_is_logged_once);
     tcase_add_test(tests, the_clock_never_goes_back_over_a_restart);
     tcase_add_test(tests, a_draining_engine_sends_nothing_and_starts_nothing);
+    tcase_add_test(tests, what_a_draining_engine_holds_back_does_not_expire);
     tcase_add_test(tests, data_that_outgrows_a_command_parks_the_saga);
     tcase_add_test(tests, a_sweep_finds_no_orphans);
     suite_add_tcase(suite, tests);

@@ -13,6 +13,11 @@
 
 int64_t saga_engine_tick(struct saga_engine *engine, struct saga_moment now) {
     struct saga_update update;
+    if (engine->draining) {
+        /* What is held back would be taken for sent, and its attempt for expired. After the
+         * restart nothing fires before it was sent. */
+        return INT64_MAX;
+    }
     struct saga_input input = saga_turn_input(engine, SAGA_DOOR_TICK, now);
     saga_coordinator_step(engine->coordinator, &input, &update);
     int64_t wake_at_ms = update.wake_at_ms;

@@ -192,7 +192,7 @@ SAGA_CHECKED enum saga_error saga_engine_commit(struct saga_engine *engine, stru
  * The counter orphans_rearmed says how many there were; it must stay 0. */
 void saga_engine_sweep(struct saga_engine *engine, struct saga_moment now);
 
-/* No saga is started and no command sent from here on. */
+/* No saga is started, no command sent, and nothing becomes due from here on. */
 void saga_engine_drain(struct saga_engine *engine);
 
 /* Every counter there is. */
