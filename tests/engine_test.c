@@ -49,12 +49,18 @@ static struct world {
     size_t answered_count;
     const char *status; /* as last reported */
     bool refuses;       /* the outlet carries nothing */
+    uint32_t sagas_max; /* 0: 1000 */
+    bool counts;        /* the outlet only counts */
 } world;
 
 static bool take_command(void *context, const struct saga_dispatch *dispatch) {
     (void)context;
     if (world.refuses) {
         return false;
+    }
+    if (world.counts) {
+        world.sent_count++;
+        return true;
     }
     ck_assert_uint_lt(world.sent_count, SENT_MAX);
     struct sent *sent = &world.sent[world.sent_count++];
@@ -102,7 +108,7 @@ static void open_world(void) {
     const struct saga_log_options options = {.data_dir = world.dir, .map_bytes_max = 64u << 20};
     const struct saga_outlet outlet = {.send = take_command, .changed = note_changed};
     saga_engine_config_default(&config);
-    config.limits.sagas_max = 1000;
+    config.limits.sagas_max = world.sagas_max != 0 ? world.sagas_max : 1000;
     config.random = count_up;
     ck_assert_msg(saga_log_open(&world.log, &options, &fault) == SAGA_OK, "%s", fault.text);
     ck_assert_msg(saga_engine_open(&world.engine, world.log, &config, &outlet, world.now,
@@ -598,6 +604,61 @@ START_TEST(data_that_outgrows_a_command_parks_the_saga) {
 }
 END_TEST
 
+/* More sagas than one batch has room for records, each with a command under way. */
+#define CROWD 11000
+
+static void start_a_crowd(void) {
+    close_world();
+    world.sagas_max = CROWD;
+    world.counts = true;
+    open_world();
+    for (int i = 0; i < CROWD; i++) {
+        static struct saga_request requests[CROWD];
+        requests[i] = start_request("", "{}");
+        saga_engine_take(world.engine, &requests[i], world.now);
+        if (saga_engine_batch_full(world.engine)) {
+            commit();
+        }
+    }
+    commit();
+    ck_assert_uint_eq(world.sent_count, CROWD);
+}
+
+/* As the daemon's loop does it: what is due, as far as the batch has room, and one commit. */
+static void pass_in_full_batches(int64_t ms) {
+    int64_t wake_ms = world.now.boot_ms += ms;
+    world.now.wall_ms += ms;
+    while (wake_ms <= world.now.boot_ms || saga_engine_pending(world.engine)) {
+        struct saga_fault fault = {0};
+        wake_ms = world.now.boot_ms;
+        while (wake_ms <= world.now.boot_ms && !saga_engine_batch_full(world.engine)) {
+            wake_ms = saga_engine_tick(world.engine, world.now);
+        }
+        ck_assert_msg(saga_engine_commit(world.engine, world.now, &fault) == SAGA_OK, "%s",
+                      fault.text);
+    }
+}
+
+START_TEST(a_crowd_that_times_out_at_once_is_more_than_one_batch) {
+    start_a_crowd();
+    pass_in_full_batches(3600 * 1000); /* the machine slept */
+    struct saga_engine_stats all = stats();
+    ck_assert_uint_eq(all.core.facts[SAGA_ATTEMPT_EXPIRED], CROWD);
+    ck_assert_uint_le(all.batch_records_max, SAGA_LOG_BATCH_MAX);
+}
+END_TEST
+
+START_TEST(a_crowd_that_nobody_carries_is_more_than_one_batch) {
+    start_a_crowd();
+    restart(); /* its commands are due again, all at once after five seconds */
+    world.refuses = true;
+    pass_in_full_batches(5000);
+    struct saga_engine_stats all = stats();
+    ck_assert_uint_ge(all.core.facts[SAGA_COMMAND_UNSENT], CROWD);
+    ck_assert_uint_le(all.batch_records_max, SAGA_LOG_BATCH_MAX);
+}
+END_TEST
+
 START_TEST(a_sweep_finds_no_orphans) {
     ck_assert_int_eq(start("k1", "{}"), SAGA_RESULT_CREATED);
     saga_engine_sweep(world.engine, world.now);
@@ -636,6 +697,8 @@ int main(void) {
     tcase_add_test(tests, a_draining_engine_sends_nothing_and_starts_nothing);
     tcase_add_test(tests, what_a_draining_engine_holds_back_does_not_expire);
     tcase_add_test(tests, data_that_outgrows_a_command_parks_the_saga);
+    tcase_add_test(tests, a_crowd_that_times_out_at_once_is_more_than_one_batch);
+    tcase_add_test(tests, a_crowd_that_nobody_carries_is_more_than_one_batch);
     tcase_add_test(tests, a_sweep_finds_no_orphans);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -15,7 +15,7 @@ static void require(bool condition) {
 
 /* What one step may give back. One decision, or one round over the steps of a
  * saga, always fits what is kept free. */
-#define UPDATE_RECORDS_MAX 64
+#define UPDATE_RECORDS_MAX SAGA_UPDATE_RECORDS_MAX
 #define UPDATE_EFFECTS_MAX 256
 #define ROUND_EFFECTS_MAX  (SAGA_STEPS_MAX + 2)
 

@@ -83,6 +83,9 @@ struct saga_effect {
     struct saga_outstanding command; /* SEND */
 };
 
+/* The most records of one update. */
+#define SAGA_UPDATE_RECORDS_MAX 64
+
 /* Valid until the next step. */
 struct saga_update {
     enum saga_answer answer; /* START, EVENT: what became of the input */

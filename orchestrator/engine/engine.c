@@ -40,8 +40,25 @@ void saga_engine_drain(struct saga_engine *engine) {
 
 /* ------------------------------------------------------------------ commit */
 
+/* The most records that come of one input: an update's, and the bodies that it asks back, at most
+ * one for each step of each saga that it decided about. They are in one batch, or decisions would
+ * be torn. */
+#define INPUT_RECORDS_MAX (SAGA_UPDATE_RECORDS_MAX * (1 + SAGA_STEPS_MAX))
+_Static_assert(INPUT_RECORDS_MAX < SAGA_LOG_BATCH_MAX, "an empty batch takes any input");
+
+static uint64_t batch_records(const struct saga_engine *engine) {
+    return saga_log_next_lsn(engine->log) - 1 - saga_log_durable(engine->log);
+}
+
+/* True if the log has no room for what one more input may bring. */
+static bool log_full(const struct saga_engine *engine) {
+    return saga_log_batch_full(engine->log) ||
+           batch_records(engine) + INPUT_RECORDS_MAX > SAGA_LOG_BATCH_MAX;
+}
+
 bool saga_engine_batch_full(const struct saga_engine *engine) {
-    return saga_log_batch_full(engine->log);
+    /* What only sends has no record, and must not gather without end either. */
+    return log_full(engine) || engine->pending_count >= SAGA_LOG_BATCH_MAX;
 }
 
 bool saga_engine_pending(const struct saga_engine *engine) {
@@ -137,19 +154,43 @@ static size_t release(struct saga_engine *engine, struct pending *pending, size_
     return refused;
 }
 
+static enum saga_error flush(struct saga_engine *engine, struct saga_fault *fault) {
+    uint64_t records = batch_records(engine);
+    if (records == 0) {
+        return SAGA_OK;
+    }
+    enum saga_error error = saga_log_flush(engine->log, fault);
+    if (error != SAGA_OK) {
+        return error;
+    }
+    engine->stats.batches++;
+    if (records > engine->stats.batch_records_max) {
+        engine->stats.batch_records_max = records;
+    }
+    failpoints_after_commit(engine);
+    return SAGA_OK;
+}
+
+/* Records the commands that nobody took. What follows waits for the next commit, also where the
+ * records are too many for one batch. */
+static enum saga_error record_unsent(struct saga_engine *engine, const struct pending *refused,
+                                     size_t count, struct saga_moment now,
+                                     struct saga_fault *fault) {
+    enum saga_error error = SAGA_OK;
+    for (size_t i = 0; i < count && error == SAGA_OK; i++) {
+        saga_turn_unsent(engine, &refused[i].command.id, refused[i].command.attempt, now);
+        if (log_full(engine)) {
+            error = flush(engine, fault);
+        }
+    }
+    return error;
+}
+
 enum saga_error saga_engine_commit(struct saga_engine *engine, struct saga_moment now,
                                    struct saga_fault *fault) {
-    uint64_t records = saga_log_next_lsn(engine->log) - 1 - saga_log_durable(engine->log);
-    if (records > 0) {
-        enum saga_error error = saga_log_flush(engine->log, fault);
-        if (error != SAGA_OK) {
-            return error;
-        }
-        engine->stats.batches++;
-        if (records > engine->stats.batch_records_max) {
-            engine->stats.batch_records_max = records;
-        }
-        failpoints_after_commit(engine);
+    enum saga_error error = flush(engine, fault);
+    if (error != SAGA_OK) {
+        return error;
     }
     /* New effects may come while these leave: they wait for the next commit. */
     struct pending *leaving = engine->pending;
@@ -159,16 +200,14 @@ enum saga_error saga_engine_commit(struct saga_engine *engine, struct saga_momen
     engine->pending_count = 0;
     engine->pending_room = 0;
     size_t refused = release(engine, leaving, count);
-    for (size_t i = 0; i < refused; i++) {
-        saga_turn_unsent(engine, &leaving[i].command.id, leaving[i].command.attempt, now);
-    }
+    error = record_unsent(engine, leaving, refused, now, fault);
     if (engine->pending == NULL) { /* keep the memory for the next batch */
         engine->pending = leaving;
         engine->pending_room = room;
     } else {
         free(leaving);
     }
-    return SAGA_OK;
+    return error;
 }
 
 /* ----------------------------------------------------------------- opening */
