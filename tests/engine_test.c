@@ -36,6 +36,7 @@ struct sent {
     char body[512];
     uint32_t attempt;
     uint64_t durable; /* as it left */
+    int64_t command_at_ms;
 };
 
 static struct world {
@@ -67,6 +68,7 @@ static bool take_command(void *context, const struct saga_dispatch *dispatch) {
     sent->id = dispatch->id;
     sent->attempt = dispatch->attempt;
     sent->durable = saga_log_durable(world.log);
+    sent->command_at_ms = dispatch->command_at_ms;
     (void)snprintf(sent->name, sizeof sent->name, "%s", dispatch->name);
     (void)snprintf(sent->body, sizeof sent->body, "%.*s", (int)dispatch->body_size,
                    (const char *)dispatch->body);
@@ -359,6 +361,22 @@ START_TEST(a_restart_sends_outstanding_commands_again_with_the_same_id) {
     ck_assert_mem_eq(&world.sent[0].id, &before.id, sizeof before.id);
     ck_assert_uint_eq(world.sent[0].attempt, before.attempt);
     ck_assert_str_eq(world.sent[0].body, before.body);
+}
+END_TEST
+
+/* By it a participant knows a command whose row it may have purged. */
+START_TEST(every_attempt_says_when_its_command_was_issued) {
+    int64_t issued_ms = world.now.wall_ms;
+    ck_assert_int_eq(start("k1", "{}"), SAGA_RESULT_CREATED);
+    pass(10000);
+    pass(2000);
+    ck_assert_uint_eq(world.sent_count, 2);
+    ck_assert_uint_eq(world.sent[1].attempt, 2);
+    ck_assert_int_eq(world.sent[0].command_at_ms, issued_ms);
+    ck_assert_int_eq(world.sent[1].command_at_ms, issued_ms);
+    restart();
+    pass(1);
+    ck_assert_int_eq(world.sent[0].command_at_ms, issued_ms);
 }
 END_TEST
 
@@ -682,6 +700,7 @@ int main(void) {
     tcase_add_test(tests, bad_starts_are_refused_with_a_reason);
     tcase_add_test(tests, what_was_not_committed_is_not_there_after_a_restart);
     tcase_add_test(tests, a_restart_sends_outstanding_commands_again_with_the_same_id);
+    tcase_add_test(tests, every_attempt_says_when_its_command_was_issued);
     tcase_add_test(tests, a_reply_to_the_first_sending_counts_after_a_restart);
     tcase_add_test(tests, a_rejection_compensates_what_was_done);
     tcase_add_test(tests, an_unlisted_event_is_an_unknown_outcome);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "delivery_queue.h"
 #include "ids.h"
 #include "participant_fixture.h"
 #include "shop_service.h"
@@ -71,7 +72,8 @@ static struct saga_dispatch dispatch_of(unsigned number, const char *name, const
         .name = name,
         .attempt = 3,
         .epoch = 1,
-        .issued_at_ms = FIXTURE_BEGAN_MS,
+        .issued_at_ms = FIXTURE_BEGAN_MS + 1000,
+        .command_at_ms = FIXTURE_BEGAN_MS,
         .body = body,
         .body_size = strlen(body),
     };
@@ -121,6 +123,18 @@ static int64_t now_ms(void) {
 }
 
 /* ------------------------------------------------------------------- tests */
+
+START_TEST(a_delivery_says_when_its_command_was_issued_not_its_attempt) {
+    struct saga_dispatch dispatch = dispatch_of(1, "shop.take", "{}");
+    struct saga_local_delivery *delivery = saga_local_delivery_make(&dispatch);
+    char id[SAGA_COMMAND_TEXT_SIZE];
+    char saga[SAGA_ID_TEXT_SIZE];
+    ck_assert_ptr_nonnull(delivery);
+    ck_assert_int_eq(saga_local_delivery_command(delivery, id, saga).issued_at_ms,
+                     dispatch.command_at_ms);
+    saga_local_delivery_free(delivery);
+}
+END_TEST
 
 START_TEST(a_command_is_carried_out_and_answered) {
     struct saga_participant_options options = {0};
@@ -370,6 +384,7 @@ int main(void) {
     Suite *suite = suite_create("local");
     TCase *tests = tcase_create("local");
     tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, a_delivery_says_when_its_command_was_issued_not_its_attempt);
     tcase_add_test(tests, a_command_is_carried_out_and_answered);
     tcase_add_test(tests, every_outcome_has_its_verdict);
     tcase_add_test(tests, nobody_here_is_refused);

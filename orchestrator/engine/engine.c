@@ -101,6 +101,7 @@ static bool dispatch(struct saga_engine *engine, const struct pending *pending) 
         .attempt = pending->command.attempt,
         .epoch = engine->epoch,
         .issued_at_ms = saga_coordinator_now(engine->coordinator),
+        .command_at_ms = record.at_ms,
         .deadline_ms = pending->command.deadline_ms == INT64_MAX ? 0 : pending->command.deadline_ms,
         .body = record.payload.data,
         .body_size = record.payload.size,

@@ -115,8 +115,9 @@ struct saga_dispatch {
     const char *name;        /* the command's: "parking.block" */
     uint32_t attempt;
     uint32_t epoch;
-    int64_t issued_at_ms; /* this sending */
-    int64_t deadline_ms;  /* of the command; 0: none */
+    int64_t issued_at_ms;  /* this sending */
+    int64_t command_at_ms; /* when the command was issued: the same on every attempt */
+    int64_t deadline_ms;   /* of the command; 0: none */
     const void *body;
     size_t body_size;
 };

@@ -35,7 +35,7 @@ struct saga_local_delivery *saga_local_delivery_make(const struct saga_dispatch 
                     .answered = answered,
                     .command = dispatch->id,
                     .attempt = dispatch->attempt},
-        .issued_at_ms = dispatch->issued_at_ms,
+        .issued_at_ms = dispatch->command_at_ms,
         .deadline_ms = dispatch->deadline_ms,
         .body_size = dispatch->body_size,
     };

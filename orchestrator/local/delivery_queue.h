@@ -17,7 +17,7 @@
 struct saga_local_delivery {
     struct saga_request request; /* the reply; its `next` links queues */
     int64_t due_ms;              /* CLOCK_MONOTONIC; not before */
-    int64_t issued_at_ms;
+    int64_t issued_at_ms;        /* the command, not this attempt */
     int64_t deadline_ms;
     const char *name; /* the texts are in bytes[] */
     const char *saga_type;
