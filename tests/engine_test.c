@@ -567,6 +567,41 @@ START_TEST(a_definition_is_logged_once) {
 }
 END_TEST
 
+/* A saga of one step at each of `count` participants from p<first> on. */
+static struct saga_definition *wide_definition(const char *name, int first, int count) {
+    static char text[8192];
+    struct saga_definition *definition = NULL;
+    struct saga_diagnostics diagnostics = {0};
+    int size = snprintf(text, sizeof text, "saga: %s\nversion: 1\nsteps:\n", name);
+    for (int i = first; i < first + count; i++) {
+        size += snprintf(text + size, sizeof text - (size_t)size,
+                         "  - {name: s%d, command: p%d.act, no_effect: true}\n", i, i);
+    }
+    ck_assert_int_eq(saga_definition_parse(text, (size_t)size, &definition, &diagnostics), SAGA_OK);
+    return definition;
+}
+
+START_TEST(a_definition_that_is_refused_leaves_nothing_behind) {
+    struct saga_fault fault = {0};
+    int first = 0;
+    enum saga_error error = SAGA_OK;
+    while (error == SAGA_OK) { /* until there is no room for 64 participants more */
+        char name[16];
+        (void)snprintf(name, sizeof name, "wide%d", first);
+        error =
+            saga_engine_define(world.engine, wide_definition(name, first, 64), world.now, &fault);
+        first += 64;
+    }
+    ck_assert_int_eq(error, SAGA_ERROR_FULL);
+    ck_assert_ptr_nonnull(strstr(fault.text, "participant"));
+    /* What it would have taken is still free. */
+    ck_assert_int_eq(
+        saga_engine_define(world.engine, wide_definition("narrow", first, 1), world.now, &fault),
+        SAGA_OK);
+    commit();
+}
+END_TEST
+
 START_TEST(the_clock_never_goes_back_over_a_restart) {
     ck_assert_int_eq(start("k1", "{}"), SAGA_RESULT_CREATED);
     close_world();
@@ -712,6 +747,7 @@ int main(void) {
     tcase_add_test(tests, a_list_has_the_newest_first_and_goes_on_at_its_cursor);
     tcase_add_test(tests, a_running_saga_keeps_its_definition);
     tcase_add_test(tests, a_definition_is_logged_once);
+    tcase_add_test(tests, a_definition_that_is_refused_leaves_nothing_behind);
     tcase_add_test(tests, the_clock_never_goes_back_over_a_restart);
     tcase_add_test(tests, a_draining_engine_sends_nothing_and_starts_nothing);
     tcase_add_test(tests, what_a_draining_engine_holds_back_does_not_expire);

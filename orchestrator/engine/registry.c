@@ -70,9 +70,11 @@ enum saga_error saga_registry_add(struct saga_registry *registry,
                               "this log has %u definitions already, its limit (plans_max)",
                               registry->definitions_max);
     }
+    const uint32_t before = registry->participant_count;
     for (uint8_t i = 0; i < definition->plan.step_count; i++) {
         const char *name = definition->participants[definition->steps[i].participant].name;
         if (!number_of(registry, name, &definition->plan.steps[i].participant)) {
+            registry->participant_count = before; /* the names are the definition's own */
             return saga_fault_set(fault, SAGA_ERROR_FULL,
                                   "participant '%s' of saga '%s' is one more than the limit of %u",
                                   name, definition->name, registry->participants_max);
