@@ -1,0 +1,80 @@
+/*
+ * The checker: whether what happened is what docs/semantics.md promises.
+ *
+ * It shares nothing with the core but the record's decoder: its own rules, its
+ * own states, by hand. It sees the durable records in their order, every command
+ * that leaves, every answer that a client hears, and in the end the
+ * participants' tables. What does not hold is named (tests/sim/README.md) and ends
+ * the seed.
+ *
+ * Threads: one.
+ */
+#ifndef SIM_CHECK_H
+#define SIM_CHECK_H
+
+#include "engine.h"
+#include "shape.h"
+
+void sim_check_begin(void);
+
+/* -------------------------------------------------------- what is durable */
+
+void sim_check_record(const struct saga_record *record);
+void sim_check_committed(void);
+
+/* A daemon has recovered, and found so many; its coordinator holds the open ones. */
+void sim_check_recovered(const struct saga_coordinator *coordinator,
+                         const struct saga_recovery_report *report);
+
+/* -------------------------------------------------------- what has left */
+
+/* A command leaves. */
+void sim_check_send(const struct saga_dispatch *dispatch);
+/* ... and may arrive. */
+void sim_check_wired(const struct saga_command_id *id, uint32_t attempt);
+/* A reply was acknowledged. */
+void sim_check_acknowledged(const struct saga_request *request);
+/* An operator was answered. */
+void sim_check_operated(const struct saga_request *request);
+/* Somebody looked. */
+void sim_check_seen(const struct saga_listing *listing);
+/* The outlet was told. */
+void sim_check_changed(const struct saga_id *id, const char *status);
+/* Participants have deleted rows: of sagas that are open now nothing is promised, but that
+ * nothing takes effect twice. */
+void sim_check_purged(void);
+/* No command may leave in this life of the daemon. */
+void sim_check_draining(void);
+
+/* --------------------------------------------------------------- starts */
+
+/* A client asks for a start: key "" for none. `input` is the canonical form. Returns the
+ * number of the invocation. */
+uint32_t sim_check_asked(const char *name, const char *key, const char *input);
+/* It was answered. */
+void sim_check_answered(uint32_t invocation, uint8_t result, const struct saga_listing *listing);
+
+/* ------------------------------------------------------------- questions */
+
+const struct sim_shape *sim_check_shape_of(const struct saga_id *id);
+bool sim_check_has_ended(const struct saga_id *id);
+unsigned sim_check_saga_count(void);
+const struct saga_id *sim_check_saga_id(unsigned number);
+/* 0: not parked. */
+uint8_t sim_check_parked(unsigned number);
+bool sim_check_is_open(unsigned number);
+/* Sagas that are neither ended nor parked. */
+unsigned sim_check_restless(void);
+/* True if those are all without a promise, since rows of theirs were purged. */
+bool sim_check_is_hopeless(void);
+/* True if its definition has only participants that keep their fence. */
+bool sim_check_is_fenced(unsigned number);
+
+/* ---------------------------------------------------------------- the end */
+
+/* Nothing moves any more: what the tables say. */
+void sim_check_effects(void);
+/* Every saga has ended, or is parked as it may be. */
+void sim_check_ends(void);
+
+#endif

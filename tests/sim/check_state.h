@@ -1,0 +1,101 @@
+/*
+ * Inside the checker: what it knows of each saga.
+ *
+ * Not for anybody else.
+ */
+#ifndef SIM_CHECK_STATE_H
+#define SIM_CHECK_STATE_H
+
+#include "check.h"
+#include "rules.h"
+#include "trace.h"
+
+#define CHECK_SAGAS_MAX 512
+
+struct check_step {
+    enum sim_state state;
+    uint8_t op;       /* the driven command's */
+    bool open;        /* it has an open attempt */
+    bool in_progress; /* ... which was answered `accepted` */
+    bool maybe_ran;   /* some attempt of the action may have arrived */
+    bool unresolved;  /* some earlier attempt of it may still take effect */
+    bool fence_issued;
+    bool forced;  /* the one compensation that a contradiction forces was issued */
+    bool refused; /* debt by a word */
+    bool retried; /* debt that is to be tried again */
+    bool wired;   /* some sending of the open attempt may arrive, in this epoch */
+    bool by_word; /* the attempt before this was ended by a word */
+    uint32_t attempt;
+    uint32_t spent;
+    uint16_t revisions[SAGA_OPERATION_COUNT + 1]; /* the latest issued; 0: none */
+    uint64_t command_lsns[SAGA_OPERATION_COUNT + 1];
+    uint32_t said;       /* verdicts on record, as bits */
+    int64_t deadline_ms; /* INT64_MAX: none */
+    int64_t sent_ms;     /* the open attempt, in this epoch; -1: not */
+    int64_t ended_ms;    /* the attempt before this; -1: there is none, or it does not matter */
+    uint64_t ended_lsn;
+    uint64_t done_lsn; /* of the reply that said done (action or fence); 0: none */
+    uint64_t done_revision;
+    uint8_t done_op;
+    char result[24]; /* what it adds to the data; "": not looked for */
+};
+
+#define SAID(operation, verdict) (UINT32_C(1) << (((operation)-1) * 8 + (verdict)))
+#define SAID_DONE                (SAID(SAGA_ACTION, SAGA_DONE) | SAID(SAGA_FENCE, SAGA_DONE))
+#define SAID_UNDO(verdict)       SAID(SAGA_COMPENSATION, verdict)
+
+struct check_saga {
+    struct saga_id id;
+    const struct sim_shape *shape;
+    uint64_t started_lsn;
+    uint64_t last_lsn;
+    uint64_t ended_commit; /* 0: open */
+    int64_t deadline_ms;
+    bool backward;
+    bool pivot_passed;
+    bool purged;    /* rows of its went while it was open: no promise about its end */
+    bool touched;   /* in this batch */
+    bool cancelled; /* a cancel is on record */
+    bool operated;
+    uint8_t wish; /* a reason, 0: none */
+    uint8_t parked;
+    uint8_t parked_step;
+    uint8_t outcome;
+    uint8_t seen_outcome; /* what a client was told */
+    uint64_t seen_lsn;
+    char key[16];
+    char input[160];
+    struct check_step steps[SIM_STEPS_MAX];
+};
+
+extern struct check_saga *const check_sagas;
+extern unsigned check_saga_count;
+
+/* NULL: none of this id. */
+struct check_saga *check_find(const struct saga_id *id);
+
+/* The commit that is being looked at, from 1. */
+extern uint64_t check_commit;
+
+/* When this participant last answered, be it nonsense, but for `retry`. */
+extern uint64_t check_answer_lsns[SIM_PARTY_COUNT];
+
+/* A record begins a saga: by a shape, for an invocation. */
+struct check_saga *check_begin_saga(const struct saga_record *record);
+
+bool check_settled(const struct check_saga *saga, uint8_t index);
+bool check_may_turn_back(const struct check_saga *saga);
+
+/* The records of one saga, by the rules. */
+void check_story(struct check_saga *saga, const struct saga_record *record);
+
+/* A daemon's start. */
+void check_epoch(struct check_saga *saga, const struct saga_record *record);
+
+/* Between two commits: something will wake it, and nothing is left half decided. */
+void check_rest(const struct check_saga *saga);
+
+/* "7f3a11c2/s1" for texts. Valid until the second next call. */
+const char *check_text(const struct check_saga *saga, uint8_t step);
+
+#endif

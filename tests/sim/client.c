@@ -1,0 +1,373 @@
+#include "client.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agenda.h"
+#include "check.h"
+#include "daemon.h"
+#include "draw.h"
+#include "ids.h"
+#include "marks.h"
+#include "memory.h"
+#include "service.h"
+#include "shape.h"
+#include "swarm.h"
+#include "trace.h"
+
+#define WANTS_MAX      64
+#define ASKINGS_MAX    512
+#define TRIES_MAX      40
+#define OPERATOR_MS    20000
+#define OPERATOR_TRIES 6
+#define SAGAS_MAX      512
+
+/* A saga that a client wants. */
+struct want {
+    const struct sim_shape *shape;
+    char key[16]; /* "": none, and so it is asked for once */
+    char canonical[2][160];
+    char sent[2][200];
+    unsigned tries;
+    unsigned waiting; /* requests without answer, of the main input */
+    bool done;
+    bool planned; /* the next try is on the agenda */
+};
+
+/* A request that the daemon has. */
+struct asking {
+    bool used;
+    struct saga_request request;
+    struct saga_listing listing;
+    struct want *want;   /* START */
+    uint32_t invocation; /* START */
+    bool other;          /* START: with the key's other input */
+};
+
+static struct want wants[WANTS_MAX];
+static unsigned want_count;
+static struct asking askings[ASKINGS_MAX];
+static unsigned pending_deeds; /* of clients on the agenda */
+static bool healed;
+static unsigned tries[SAGAS_MAX]; /* of the operator, by saga */
+
+static void start(void *context, uint64_t number);
+
+static struct asking *take_asking(void) {
+    for (unsigned i = 0; i < ASKINGS_MAX; i++) {
+        if (!askings[i].used) {
+            memset(&askings[i], 0, sizeof askings[i]);
+            askings[i].used = true;
+            askings[i].request.context = &askings[i];
+            askings[i].request.listings = &askings[i].listing;
+            askings[i].request.limit = 1;
+            return &askings[i];
+        }
+    }
+    return NULL;
+}
+
+/* ------------------------------------------------------------------- starts */
+
+static void draw_inputs(struct want *want, unsigned number) {
+    static const unsigned totals[] = {1, 5000, SIM_BILLING_LIMIT, SIM_BILLING_LIMIT + 1};
+    for (unsigned i = 0; i < 2; i++) {
+        if (want->shape->booking) {
+            const char *slot = sim_draw_chance(50) ? "nowhere" : sim_slots[sim_draw_below(3)];
+            unsigned total = totals[sim_draw_below(4)] + i * 10; /* never the same twice */
+            (void)snprintf(want->canonical[i], sizeof want->canonical[i],
+                           "{\"parking_slot_uuid\":\"%s\",\"total\":%u}", slot, total);
+            (void)snprintf(want->sent[i], sizeof want->sent[i],
+                           "{ \"total\": %u,\n \"parking_slot_uuid\": \"%s\" }", total, slot);
+        } else {
+            (void)snprintf(want->canonical[i], sizeof want->canonical[i],
+                           "{\"n\":%u,\"who\":\"client %u\"}", number * 2 + i, number);
+            (void)snprintf(want->sent[i], sizeof want->sent[i],
+                           "{\"who\": \"client %u\", \"n\": %u}", number, number * 2 + i);
+        }
+    }
+}
+
+static void plan_start(struct want *want, int64_t delay_ms) {
+    if (!want->planned) {
+        want->planned = true;
+        pending_deeds++;
+        sim_agenda_add(sim_now() + delay_ms, start, want, 0);
+    }
+}
+
+/* The client has no answer, or one that says: not now. */
+static void try_later(struct want *want) {
+    if (want->key[0] == '\0' || want->tries >= TRIES_MAX) {
+        want->done = true; /* without a key it would be another saga */
+    } else {
+        plan_start(want, sim_draw_between(10, 5000));
+    }
+}
+
+static void note_start(uint8_t result) {
+    switch ((enum saga_result)result) {
+    case SAGA_RESULT_CREATED:
+        sim_mark(SIM_MARK_START_CREATED);
+        return;
+    case SAGA_RESULT_OK:
+        sim_mark(SIM_MARK_START_AGAIN);
+        return;
+    case SAGA_RESULT_CONFLICT:
+        sim_mark(SIM_MARK_START_CONFLICT);
+        return;
+    case SAGA_RESULT_FULL:
+        sim_mark(SIM_MARK_START_FULL);
+        return;
+    case SAGA_RESULT_DRAINING:
+        sim_mark(SIM_MARK_START_DRAINING);
+        return;
+    case SAGA_RESULT_ACCEPTED:
+    case SAGA_RESULT_INVALID:
+    case SAGA_RESULT_NO_SAGA:
+    case SAGA_RESULT_NO_DEFINITION:
+    case SAGA_RESULT_TOO_LARGE:
+        break;
+    }
+    sim_violation("S1", "a start was answered with result %u", result);
+}
+
+static void start_answered(struct saga_request *request) {
+    struct asking *asking = request->context;
+    struct want *want = asking->want;
+    int depth = sim_memory_suspend();
+    bool lost = sim_fault(SIM_FAULT_LOST_ANSWER);
+    asking->used = false;
+    note_start(request->result);
+    if (sim_trace_wanted()) {
+        char id[SAGA_ID_TEXT_SIZE];
+        bool found = request->listing_count > 0;
+        sim_trace("client     key '%s'%s -> %u %s%s", want->key, asking->other ? " (other)" : "",
+                  request->result, found ? saga_id_text(&asking->listing.id, id) : request->text,
+                  lost ? " (lost)" : "");
+    }
+    if (!lost) {
+        sim_check_answered(asking->invocation, request->result,
+                           request->listing_count > 0 ? &asking->listing : NULL);
+    }
+    if (!asking->other) {
+        want->waiting--;
+        bool later = request->result == SAGA_RESULT_FULL || request->result == SAGA_RESULT_DRAINING;
+        if (!lost && !later) {
+            want->done = true;
+        } else if (!want->done && want->waiting == 0) {
+            try_later(want);
+        }
+    }
+    sim_memory_resume(depth);
+}
+
+static void ask(struct want *want, bool other) {
+    struct asking *asking = take_asking();
+    if (asking == NULL) {
+        return;
+    }
+    const char *sent = sim_draw_chance(500) ? want->sent[other] : want->canonical[other];
+    struct saga_request *request = &asking->request;
+    request->type = SAGA_REQUEST_START;
+    request->answered = start_answered;
+    request->saga = want->shape->name;
+    request->key = (struct saga_bytes){.data = want->key, .size = (uint32_t)strlen(want->key)};
+    request->body = (struct saga_bytes){.data = sent, .size = (uint32_t)strlen(sent)};
+    asking->want = want;
+    asking->other = other;
+    asking->invocation = sim_check_asked(want->shape->name, want->key, want->canonical[other]);
+    if (!sim_daemon_ask(request)) {
+        asking->used = false; /* nobody listens */
+    } else if (!other) {
+        want->waiting++;
+    }
+}
+
+static void start(void *context, uint64_t number) {
+    struct want *want = context;
+    unsigned copies = 1;
+    (void)number;
+    pending_deeds--;
+    want->planned = false;
+    want->tries++;
+    if (want->key[0] != '\0' && sim_fault(SIM_FAULT_STORM)) {
+        copies = (unsigned)sim_draw_between(2, 8);
+    }
+    for (unsigned i = 0; i < copies; i++) {
+        if (want->key[0] != '\0' && sim_fault(SIM_FAULT_OTHER_INPUT)) {
+            ask(want, true);
+        }
+        ask(want, false);
+    }
+    if (want->waiting == 0 && !want->done) {
+        try_later(want);
+    }
+}
+
+/* ---------------------------------------------------------------- operators */
+
+static void operated(struct saga_request *request) {
+    struct asking *asking = request->context;
+    int depth = sim_memory_suspend();
+    asking->used = false;
+    bool cancel = request->type == SAGA_REQUEST_CANCEL;
+    bool taken = request->result == SAGA_RESULT_ACCEPTED;
+    if (sim_trace_wanted()) {
+        char id[SAGA_ID_TEXT_SIZE];
+        sim_trace("operator   %s %s -> %u %s", cancel ? "cancel" : "retry",
+                  saga_id_text(&request->id, id), request->result, request->text);
+    }
+    if (cancel) {
+        sim_mark(taken && request->answer == SAGA_ANSWER_TAKEN     ? SIM_MARK_CANCEL_TAKEN
+                 : taken && request->answer == SAGA_ANSWER_PENDING ? SIM_MARK_CANCEL_PENDING
+                 : request->result == SAGA_RESULT_OK               ? SIM_MARK_CANCEL_ALREADY
+                                                                   : SIM_MARK_CANCEL_REFUSED);
+    } else {
+        sim_mark(taken ? SIM_MARK_RETRY_TAKEN : SIM_MARK_RETRY_REFUSED);
+    }
+    sim_check_operated(request);
+    sim_memory_resume(depth);
+}
+
+static void seen(struct saga_request *request) {
+    struct asking *asking = request->context;
+    asking->used = false;
+    if (request->result == SAGA_RESULT_OK) {
+        sim_check_seen(&asking->listing);
+    } else {
+        sim_violation("X1", "a saga that is in the log was not found: %s", request->text);
+    }
+}
+
+static void operate(enum saga_request_type type, const struct saga_id *id) {
+    static const char who[] = "operator";
+    static const char why[] = "since I say so";
+    struct asking *asking = take_asking();
+    if (asking == NULL) {
+        return;
+    }
+    asking->request.type = (uint8_t)type;
+    asking->request.answered = type == SAGA_REQUEST_FIND ? seen : operated;
+    asking->request.id = *id;
+    asking->request.key = (struct saga_bytes){.data = who, .size = sizeof who - 1};
+    asking->request.body = (struct saga_bytes){.data = why, .size = sizeof why - 1};
+    if (!sim_daemon_ask(&asking->request)) {
+        asking->used = false;
+    }
+}
+
+static void operate_somewhere(void *context, uint64_t type) {
+    (void)context;
+    pending_deeds--;
+    unsigned count = sim_check_saga_count();
+    if (count == 0) {
+        return;
+    }
+    unsigned number = (unsigned)sim_draw_below(count);
+    for (unsigned i = 0; i < count && !sim_check_is_open(number) && !sim_draw_chance(100); i++) {
+        number = (number + 1) % count;
+    }
+    operate((enum saga_request_type)type, sim_check_saga_id(number));
+}
+
+static void plan_operation(enum saga_request_type type, int64_t about_ms) {
+    static const int64_t widths_ms[] = {50, 1000, 20000, 300000};
+    pending_deeds++;
+    sim_agenda_add(about_ms + sim_draw_between(0, widths_ms[sim_draw_below(4)]), operate_somewhere,
+                   NULL, type);
+}
+
+/* Tries what is parked again, where that can help. */
+static void patrol(void *context, uint64_t number) {
+    (void)context;
+    (void)number;
+    for (unsigned i = 0; i < sim_check_saga_count() && i < SAGAS_MAX; i++) {
+        if (sim_check_parked(i) != 0 && tries[i] < OPERATOR_TRIES && sim_daemon_is_up()) {
+            tries[i]++;
+            operate(SAGA_REQUEST_RETRY, sim_check_saga_id(i));
+        }
+        if (sim_draw_chance(100)) {
+            operate(SAGA_REQUEST_FIND, sim_check_saga_id(i));
+        }
+    }
+    if (healed) {
+        sim_agenda_add(sim_now() + OPERATOR_MS, patrol, NULL, 0);
+    }
+}
+
+bool sim_operator_is_done(void) {
+    for (unsigned i = 0; i < sim_check_saga_count() && i < SAGAS_MAX; i++) {
+        if (sim_check_parked(i) != 0 && tries[i] < OPERATOR_TRIES) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* -------------------------------------------------------------- all of them */
+
+void sim_clients_begin(void) {
+    memset(wants, 0, sizeof wants);
+    memset(tries, 0, sizeof tries);
+    for (unsigned i = 0; i < ASKINGS_MAX; i++) {
+        askings[i].used = false;
+    }
+    pending_deeds = 0;
+    healed = false;
+    want_count = sim_swarm.saga_count;
+    assert(want_count <= WANTS_MAX);
+    for (unsigned i = 0; i < want_count; i++) {
+        struct want *want = &wants[i];
+        int64_t at_ms = sim_draw_chance(500) ? 0 : sim_draw_between(0, sim_swarm.chaos_ms / 2);
+        want->shape = sim_shape((uint8_t)sim_draw_below(sim_shape_count()));
+        if (!sim_draw_chance(150)) {
+            (void)snprintf(want->key, sizeof want->key, "key %u", i);
+        }
+        draw_inputs(want, i);
+        plan_start(want, at_ms);
+        if (sim_fault(SIM_FAULT_CANCEL)) {
+            plan_operation(SAGA_REQUEST_CANCEL, at_ms);
+        }
+        while (sim_fault(SIM_FAULT_OPERATOR_RETRY)) {
+            plan_operation(SAGA_REQUEST_RETRY, at_ms);
+        }
+        while (sim_draw_chance(300)) {
+            plan_operation(SAGA_REQUEST_FIND, at_ms);
+        }
+    }
+}
+
+void sim_client_daemon_died(void) {
+    for (unsigned i = 0; i < ASKINGS_MAX; i++) {
+        struct asking *asking = &askings[i];
+        if (!asking->used) {
+            continue;
+        }
+        asking->used = false;
+        if (asking->want != NULL && !asking->other && --asking->want->waiting == 0 &&
+            !asking->want->done) {
+            try_later(asking->want);
+        }
+    }
+}
+
+void sim_clients_heal(void) {
+    healed = true;
+    patrol(NULL, 0);
+}
+
+bool sim_clients_are_done(void) {
+    for (unsigned i = 0; i < want_count; i++) {
+        if (!wants[i].done) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < ASKINGS_MAX; i++) {
+        if (askings[i].used) {
+            return false;
+        }
+    }
+    return pending_deeds == 0;
+}

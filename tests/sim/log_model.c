@@ -1,0 +1,331 @@
+/*
+ * The log in a simulation: log.h on a disk in memory. Records go through the
+ * production codec, into blocks and out of them again.
+ */
+#include <assert.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "check.h"
+#include "daemon.h"
+#include "disk.h"
+#include "draw.h"
+#include "marks.h"
+#include "record.h"
+#include "swarm.h"
+#include "trace.h"
+
+#define DISK_BYTES ((size_t)1 << 30) /* of addresses; what is written is used */
+#define BLOCKS_MAX 65536
+
+struct place {
+    size_t offset;
+    size_t size;
+    uint64_t first_lsn;
+    uint32_t count;
+};
+
+static struct {
+    uint8_t *bytes;
+    struct place blocks[BLOCKS_MAX];
+    size_t block_count;
+    size_t used; /* bytes of durable blocks */
+    uint64_t last_lsn;
+    uint32_t epoch;
+    uint64_t commits;
+} disk;
+
+/* What a daemon has of it. One at a time. */
+struct saga_log {
+    struct saga_block_writer writer; /* the batch's last block, behind all others */
+    bool writing;
+    size_t batch_blocks; /* closed ones of the batch, behind the durable ones */
+    size_t batch_used;
+    uint64_t next_lsn;
+    uint32_t epoch; /* with the batch */
+    uint32_t batch_records;
+    bool failed;
+    struct saga_log_usage usage;
+};
+
+struct saga_log_reader {
+    uint64_t first, last, position;
+};
+
+static struct saga_log the_log;
+static struct saga_log_reader the_reader;
+
+/* What saga_log_read() gave is valid until the next append or flush; so that a
+ * later use is found out, it is a copy, which then is spoilt. */
+static uint8_t lent[4][64 * 1024];
+static size_t lent_sizes[4];
+static unsigned lent_next;
+
+void sim_disk_begin(void) {
+    if (disk.bytes == NULL) {
+        disk.bytes = mmap(NULL, DISK_BYTES, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        assert(disk.bytes != MAP_FAILED);
+    }
+    disk.block_count = 0;
+    disk.used = 0;
+    disk.last_lsn = 0;
+    disk.epoch = 0;
+    disk.commits = 0;
+}
+
+struct saga_log *sim_disk_open(void) {
+    memset(&the_log, 0, sizeof the_log);
+    the_log.next_lsn = disk.last_lsn + 1;
+    the_log.epoch = disk.epoch;
+    the_log.batch_used = disk.used;
+    return &the_log;
+}
+
+void sim_disk_crash(void) {
+    memset(&the_log, 0, sizeof the_log);
+    memset(&the_reader, 0, sizeof the_reader);
+}
+
+uint64_t sim_disk_durable(void) {
+    return disk.last_lsn;
+}
+
+uint64_t sim_disk_commits(void) {
+    return disk.commits;
+}
+
+/* ----------------------------------------------------------------- reading */
+
+static const struct place *find(uint64_t lsn, size_t count) {
+    size_t low = 0;
+    while (count > 1) {
+        size_t half = count / 2;
+        if (disk.blocks[low + half].first_lsn <= lsn) {
+            low += half;
+            count -= half;
+        } else {
+            count = half;
+        }
+    }
+    return &disk.blocks[low];
+}
+
+static void read_block(const struct place *place, uint64_t lsn, struct saga_record *record) {
+    struct saga_block block;
+    enum saga_record_error error =
+        saga_block_open(&block, place->first_lsn, disk.bytes + place->offset, place->size);
+    if (error == SAGA_RECORD_OK) {
+        error = saga_block_record(&block, (uint32_t)(lsn - place->first_lsn), record);
+    }
+    if (error != SAGA_RECORD_OK) {
+        sim_violation("L1", "record %llu cannot be read back: %s", (unsigned long long)lsn,
+                      saga_record_error_text(error));
+    }
+}
+
+void sim_disk_read(uint64_t lsn, struct saga_record *record) {
+    assert(lsn >= 1 && lsn <= disk.last_lsn);
+    read_block(find(lsn, disk.block_count), lsn, record);
+}
+
+static void spoil_lent(void) {
+    for (unsigned i = 0; i < 4; i++) {
+        memset(lent[i], 0xdd, lent_sizes[i]);
+        lent_sizes[i] = 0;
+    }
+}
+
+static void lend(struct saga_record *record) {
+    if (record->payload.size == 0 || record->payload.size > sizeof lent[0]) {
+        return;
+    }
+    unsigned place = lent_next++ % 4;
+    memcpy(lent[place], record->payload.data, record->payload.size);
+    lent_sizes[place] = record->payload.size;
+    record->payload.data = lent[place];
+}
+
+enum saga_error saga_log_read(struct saga_log *log, uint64_t lsn, struct saga_record *record,
+                              struct saga_fault *fault) {
+    if (lsn == 0 || lsn >= log->next_lsn) {
+        return saga_fault_set(fault, SAGA_ERROR_NOT_FOUND, "no record %llu",
+                              (unsigned long long)lsn);
+    }
+    if (log->writing && lsn >= log->writer.first_lsn) {
+        saga_block_peek(&log->writer, (uint32_t)(lsn - log->writer.first_lsn), record);
+    } else {
+        read_block(find(lsn, disk.block_count + log->batch_blocks), lsn, record);
+    }
+    lend(record);
+    return SAGA_OK;
+}
+
+/* --------------------------------------------------------------- appending */
+
+uint64_t saga_log_next_lsn(const struct saga_log *log) {
+    return log->next_lsn;
+}
+
+uint32_t saga_log_epoch(const struct saga_log *log) {
+    return log->epoch;
+}
+
+bool saga_log_batch_full(const struct saga_log *log) {
+    return log->batch_records + SAGA_DECISION_MAX > 200;
+}
+
+uint64_t saga_log_durable(const struct saga_log *log) {
+    (void)log;
+    return disk.last_lsn;
+}
+
+static void open_block(struct saga_log *log) {
+    saga_block_begin(&log->writer, log->next_lsn, disk.bytes + log->batch_used);
+    log->writing = true;
+}
+
+static void close_block(struct saga_log *log) {
+    size_t size = saga_block_commit(&log->writer);
+    size_t number = disk.block_count + log->batch_blocks++;
+    assert(number < BLOCKS_MAX && log->batch_used + size + (8u << 20) < DISK_BYTES);
+    disk.blocks[number] = (struct place){
+        .offset = log->batch_used,
+        .size = size,
+        .first_lsn = log->writer.first_lsn,
+        .count = log->writer.record_count,
+    };
+    log->batch_used += size;
+    log->writing = false;
+}
+
+void saga_log_append(struct saga_log *log, const struct saga_record *record) {
+    assert(!log->failed);
+    assert(record->lsn == log->next_lsn && record->previous_lsn < record->lsn);
+    assert(record->epoch >= log->epoch);
+    if (sim_fault(SIM_FAULT_KILL_APPEND)) {
+        sim_daemon_kill("in append");
+    }
+    spoil_lent();
+    if (!log->writing) {
+        open_block(log);
+    }
+    if (!saga_block_add(&log->writer, record)) {
+        close_block(log);
+        open_block(log);
+        bool added = saga_block_add(&log->writer, record);
+        assert(added);
+    }
+    log->next_lsn++;
+    log->batch_records++;
+    log->epoch = record->epoch;
+}
+
+/* The batch is on the disk now, whatever the daemon comes to know. */
+static void make_durable(struct saga_log *log) {
+    uint64_t first_lsn = disk.last_lsn + 1;
+    sim_trace_hash(disk.bytes + disk.used, log->batch_used - disk.used);
+    disk.block_count += log->batch_blocks;
+    disk.used = log->batch_used;
+    disk.last_lsn = log->next_lsn - 1;
+    disk.epoch = log->epoch;
+    log->batch_blocks = 0;
+    log->batch_records = 0;
+    disk.commits++;
+    for (uint64_t lsn = first_lsn; lsn <= disk.last_lsn; lsn++) {
+        struct saga_record record;
+        sim_disk_read(lsn, &record);
+        sim_check_record(&record);
+    }
+    sim_check_committed();
+}
+
+enum saga_error saga_log_flush(struct saga_log *log, struct saga_fault *fault) {
+    if (log->failed) {
+        return saga_fault_set(fault, SAGA_ERROR_LOG_WRITE, "the log has failed before");
+    }
+    spoil_lent();
+    if (log->writing) {
+        close_block(log);
+    }
+    if (log->batch_records == 0) {
+        return SAGA_OK;
+    }
+    bool dies = sim_fault(SIM_FAULT_KILL_COMMIT);
+    bool fails = !dies && sim_fault(SIM_FAULT_COMMIT_FAILS);
+    bool lands = !(dies || fails) || sim_draw_chance(500);
+    if (dies || fails) {
+        sim_mark(lands ? SIM_MARK_COMMIT_NEW : SIM_MARK_COMMIT_OLD);
+    }
+    if (lands) {
+        make_durable(log);
+    }
+    if (dies) {
+        sim_daemon_kill(lands ? "in a commit that landed" : "in a commit that was lost");
+    }
+    if (fails) {
+        log->failed = true;
+        return saga_fault_set(fault, SAGA_ERROR_LOG_WRITE, "the disk failed");
+    }
+    return SAGA_OK;
+}
+
+void saga_log_usage(struct saga_log *log, struct saga_log_usage *usage) {
+    *usage = log->usage;
+    usage->records = disk.last_lsn;
+}
+
+uint32_t saga_log_full_percent(struct saga_log *log) {
+    (void)log;
+    return sim_fault(SIM_FAULT_LOG_FULL) ? 85 : 10;
+}
+
+/* ------------------------------------------------------------------ readers */
+
+enum saga_error saga_log_reader_open(struct saga_log *log, struct saga_log_reader **reader,
+                                     struct saga_fault *fault) {
+    (void)log;
+    (void)fault;
+    the_reader = (struct saga_log_reader){.first = 1, .last = disk.last_lsn, .position = 1};
+    *reader = &the_reader;
+    return SAGA_OK;
+}
+
+void saga_log_reader_close(struct saga_log_reader *reader) {
+    (void)reader;
+}
+
+uint64_t saga_log_reader_first(const struct saga_log_reader *reader) {
+    return reader->first;
+}
+
+uint64_t saga_log_reader_last(const struct saga_log_reader *reader) {
+    return reader->last;
+}
+
+void saga_log_reader_seek(struct saga_log_reader *reader, uint64_t lsn) {
+    reader->position = lsn;
+}
+
+enum saga_error saga_log_reader_next(struct saga_log_reader *reader, struct saga_record *record,
+                                     struct saga_fault *fault) {
+    (void)fault;
+    if (reader->position > reader->last) {
+        return SAGA_ERROR_NOT_FOUND;
+    }
+    if (reader->position % 64 == 1 && sim_fault(SIM_FAULT_KILL_REPLAY)) {
+        sim_daemon_kill("in replay");
+    }
+    sim_disk_read(reader->position++, record);
+    return SAGA_OK;
+}
+
+enum saga_error saga_log_reader_read(struct saga_log_reader *reader, uint64_t lsn,
+                                     struct saga_record *record, struct saga_fault *fault) {
+    if (lsn < reader->first || lsn > reader->last) {
+        return saga_fault_set(fault, SAGA_ERROR_NOT_FOUND, "no record %llu",
+                              (unsigned long long)lsn);
+    }
+    sim_disk_read(lsn, record);
+    return SAGA_OK;
+}

@@ -1,0 +1,427 @@
+#include "network.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agenda.h"
+#include "check.h"
+#include "daemon.h"
+#include "draw.h"
+#include "ids.h"
+#include "marks.h"
+#include "memory.h"
+#include "service.h"
+#include "swarm.h"
+#include "trace.h"
+
+#define MESSAGES_MAX 4096
+
+enum stage {
+    FREE = 0,
+    TRAVELLING, /* on the agenda */
+    LIMBO,
+    WAITING, /* a reply at the broker: there is no daemon */
+    ASKED,   /* a reply that the daemon has, unacknowledged */
+};
+
+struct message {
+    enum stage stage;
+    bool is_reply;
+    bool is_unsent;     /* a transport's word to the daemon that this one returned */
+    uint32_t stamp;     /* tells it from an earlier one in this place */
+    uint32_t life;      /* UNSENT: of the daemon that sent it */
+    uint64_t departure; /* order of sending */
+    struct sim_command command;
+    uint8_t verdict;
+    char *body;
+    char name[32];
+    struct saga_request request;
+};
+
+static struct message messages[MESSAGES_MAX];
+static uint32_t free_list[MESSAGES_MAX];
+static unsigned free_count;
+static uint32_t stamps;
+static unsigned in_flight;
+static unsigned in_limbo;
+static uint64_t departures;
+static uint64_t last_arrival[SIM_PARTY_COUNT];
+
+static void arrive(void *context, uint64_t number);
+
+/* ---------------------------------------------------------------- messages */
+
+void sim_network_begin(void) {
+    for (unsigned i = 0; i < MESSAGES_MAX; i++) {
+        if (messages[i].stage != FREE) {
+            free(messages[i].body);
+        }
+        messages[i].stage = FREE;
+        messages[i].body = NULL;
+        free_list[i] = MESSAGES_MAX - 1 - i;
+    }
+    free_count = MESSAGES_MAX;
+    in_flight = 0;
+    in_limbo = 0;
+    departures = 0;
+    memset(last_arrival, 0, sizeof last_arrival);
+}
+
+unsigned sim_network_in_flight(void) {
+    return in_flight;
+}
+
+unsigned sim_network_in_limbo(void) {
+    return in_limbo;
+}
+
+static void set_stage(struct message *message, enum stage stage) {
+    in_flight -=
+        message->stage == TRAVELLING || message->stage == WAITING || message->stage == ASKED;
+    in_limbo -= message->stage == LIMBO;
+    message->stage = stage;
+    in_flight += stage == TRAVELLING || stage == WAITING || stage == ASKED;
+    in_limbo += stage == LIMBO;
+}
+
+/* NULL: the network is full, and loses it. */
+static struct message *make(const struct sim_command *command, const char *body, size_t body_size) {
+    if (free_count == 0) {
+        return NULL;
+    }
+    struct message *message = &messages[free_list[--free_count]];
+    memset(message, 0, sizeof *message);
+    message->stamp = ++stamps;
+    message->departure = ++departures;
+    message->command = *command;
+    if (command->name != NULL) {
+        (void)snprintf(message->name, sizeof message->name, "%s", command->name);
+    }
+    message->body = malloc(body_size + 1);
+    assert(message->body != NULL);
+    memcpy(message->body, body, body_size);
+    message->body[body_size] = '\0';
+    message->command.body_size = body_size;
+    return message;
+}
+
+static void discard(struct message *message) {
+    set_stage(message, FREE);
+    free(message->body);
+    message->body = NULL;
+    message->stamp = 0;
+    free_list[free_count++] = (uint32_t)(message - messages);
+}
+
+static void travel(struct message *message, int64_t delay_ms) {
+    set_stage(message, TRAVELLING);
+    sim_agenda_add(sim_now() + delay_ms, arrive, message, message->stamp);
+}
+
+static int64_t draw_delay(enum sim_fault late, const struct sim_command *command) {
+    if (!sim_fault(late)) {
+        return sim_draw_between(0, 20);
+    }
+    int64_t timeout_ms = command->step->action.timeout_ms;
+    return sim_draw_chance(300) ? sim_draw_between(timeout_ms, 600000)
+                                : sim_draw_between(20, timeout_ms * 3);
+}
+
+static const char *id_text(const struct sim_command *command, char *text) {
+    return saga_command_text(&command->id, command->step->name, text);
+}
+
+static void lose_everything(void) {
+    for (unsigned i = 0; i < MESSAGES_MAX; i++) {
+        if (messages[i].stage == TRAVELLING || messages[i].stage == WAITING) {
+            discard(&messages[i]);
+        }
+    }
+    sim_trace("broker     lost everything");
+}
+
+/* ------------------------------------------------------------------ commands */
+
+static void depart(const struct sim_command *command, const char *body) {
+    struct message *message = make(command, body, command->body_size);
+    if (message == NULL) {
+        return;
+    }
+    if (sim_fault(SIM_FAULT_LIMBO)) {
+        set_stage(message, LIMBO);
+        return;
+    }
+    travel(message, draw_delay(SIM_FAULT_DELAY, command));
+}
+
+static void come_back(const struct sim_command *command, const char *body) {
+    struct message *message = make(command, body, command->body_size);
+    if (message != NULL) {
+        message->is_unsent = true;
+        message->life = sim_daemon_life();
+        travel(message, sim_draw_between(1, 500));
+    }
+}
+
+/* What becomes of a command that the engine sends. False: nobody is there. */
+static bool send(const struct sim_command *command, const char *body) {
+    char text[SAGA_COMMAND_TEXT_SIZE];
+    if (sim_fault(SIM_FAULT_UNROUTABLE) || !sim_service_is_bound(command->step->party)) {
+        sim_trace("network    %s#%u unroutable", id_text(command, text), command->attempt);
+        return false;
+    }
+    if (sim_trace_wanted()) {
+        sim_trace("send       %s#%u", id_text(command, text), command->attempt);
+    }
+    if (sim_fault(SIM_FAULT_BROKER_LOSS)) {
+        lose_everything();
+    }
+    if (sim_fault(SIM_FAULT_RETURNED)) {
+        sim_trace("network    %s#%u will be returned", id_text(command, text), command->attempt);
+        come_back(command, body);
+        return true;
+    }
+    sim_check_wired(&command->id, command->attempt);
+    if (sim_fault(SIM_FAULT_DROP)) {
+        sim_trace("network    %s#%u dropped", id_text(command, text), command->attempt);
+        return true;
+    }
+    depart(command, body);
+    if (!sim_parties[command->step->party].single) {
+        while (sim_fault(SIM_FAULT_DOUBLE)) {
+            sim_trace("network    %s#%u doubled", id_text(command, text), command->attempt);
+            depart(command, body);
+        }
+    }
+    return true;
+}
+
+bool sim_network_send(void *context, const struct saga_dispatch *dispatch) {
+    (void)context;
+    int depth = sim_memory_suspend();
+    sim_check_send(dispatch);
+    const struct sim_shape *shape = sim_check_shape_of(&dispatch->id.saga);
+    const struct sim_step *step = &shape->steps[dispatch->id.step];
+    struct sim_command command = {
+        .id = dispatch->id,
+        .attempt = dispatch->attempt,
+        .shape = shape,
+        .step = step,
+        .name = dispatch->name,
+        .issued_at_ms = dispatch->issued_at_ms,
+        .deadline_ms = dispatch->deadline_ms,
+        .body_size = dispatch->body_size,
+    };
+    sim_trace_hash(&dispatch->id, sizeof dispatch->id);
+    sim_trace_hash_number(dispatch->attempt);
+    bool sent = send(&command, dispatch->body);
+    sim_memory_resume(depth);
+    return sent;
+}
+
+void sim_network_again(const struct sim_command *command, int64_t delay_ms, bool accepted) {
+    struct message *message = make(command, command->body, command->body_size);
+    if (message != NULL) {
+        message->command.accepted = accepted;
+        travel(message, delay_ms);
+    }
+}
+
+/* ------------------------------------------------------------------- replies */
+
+static struct message *make_reply(const struct sim_command *command, uint8_t verdict,
+                                  const char *body, size_t body_size) {
+    struct message *message = make(command, body, body_size);
+    if (message != NULL) {
+        message->is_reply = true;
+        message->verdict = verdict;
+    }
+    return message;
+}
+
+/* A reply for a command that was never issued, or of a saga that never was. Sent and
+ * heard at once: a command that is issued later must not be the one it names. */
+static void forge(const struct sim_command *command) {
+    static const char body[] = "{\"id\": \"forged\", \"content\": {\"forged\": 1}, "
+                               "\"reply_state\": \"done\"}";
+    bool stranger = sim_fault(SIM_FAULT_UNKNOWN_SAGA);
+    if (!stranger && !sim_fault(SIM_FAULT_WRONG_COMMAND)) {
+        return;
+    }
+    struct message *message = make_reply(command, SAGA_DONE, body, sizeof body - 1);
+    if (message == NULL) {
+        return;
+    }
+    struct saga_command_id *id = &message->command.id;
+    if (stranger) {
+        sim_draw_bytes(NULL, id->saga.bytes, sizeof id->saga.bytes);
+    } else {
+        switch (sim_draw_below(4)) {
+        case 0:
+            id->incarnation = 2; /* nothing runs a step again yet */
+            break;
+        case 1:
+            id->operation = SAGA_ACTION;
+            id->revision = 7;
+            break;
+        case 2:
+            id->step = (uint8_t)sim_draw_between(SIM_STEPS_MAX, 255);
+            break;
+        default:
+            id->revision = 60000;
+            break;
+        }
+    }
+    travel(message, 0);
+}
+
+void sim_network_reply(const struct sim_command *command, uint8_t verdict, const char *body,
+                       size_t body_size) {
+    static const char *const unreadable[] = {
+        "", "{", "[1]", "{\"reply_state\": 1, ", "{\"a\": 1, \"a\": 2}", "\xff\xfe"};
+    static const char unlisted[] = "{\"content\": null, \"reply_state\": \"NEVER_HEARD_OF\"}";
+    char text[SAGA_COMMAND_TEXT_SIZE];
+    struct sim_command answered = *command;
+    forge(command);
+    if (sim_fault(SIM_FAULT_REPLY_DROP)) {
+        sim_trace("network    reply to %s#%u dropped", id_text(command, text), command->attempt);
+        return;
+    }
+    if (sim_fault(SIM_FAULT_MALFORMED)) {
+        body = unreadable[sim_draw_below(6)];
+        body_size = strlen(body);
+        verdict = body_size == 0 ? 0 : verdict; /* a header alone is a reply */
+        sim_trace("network    reply to %s#%u garbled", id_text(command, text), command->attempt);
+    } else if (sim_fault(SIM_FAULT_UNLISTED)) {
+        body = unlisted;
+        body_size = sizeof unlisted - 1;
+        verdict = 0;
+    }
+    if (sim_fault(SIM_FAULT_ANONYMOUS)) {
+        answered.attempt = 0;
+    }
+    do {
+        struct message *message = make_reply(&answered, verdict, body, body_size);
+        if (message == NULL) {
+            return;
+        }
+        if (sim_fault(SIM_FAULT_REPLY_LIMBO)) {
+            set_stage(message, LIMBO);
+        } else {
+            travel(message, draw_delay(SIM_FAULT_REPLY_DELAY, command));
+        }
+    } while (sim_fault(SIM_FAULT_REPLY_DOUBLE));
+}
+
+/* On the daemon's side, after the commit: the reply is acknowledged. */
+static void answered(struct saga_request *request) {
+    struct message *message = request->context;
+    int depth = sim_memory_suspend();
+    assert(message->stage == ASKED);
+    if (!message->is_unsent) {
+        sim_check_acknowledged(request);
+    }
+    if (sim_trace_wanted()) {
+        char text[SAGA_COMMAND_TEXT_SIZE];
+        static const char *const answers[] = {"-",       "taken", "pending", "already", "late",
+                                              "refused", "stale", "full",    "no saga"};
+        sim_trace("ack        %s %s#%u %s: %s", message->is_unsent ? "return of" : "reply to",
+                  id_text(&message->command, text), message->command.attempt,
+                  message->is_unsent ? "" : saga_verdict_name(message->verdict),
+                  request->result == SAGA_RESULT_OK ? answers[request->answer] : request->text);
+    }
+    discard(message);
+    sim_memory_resume(depth);
+}
+
+static void ask(struct message *message) {
+    message->request = (struct saga_request){
+        .type = message->is_unsent ? SAGA_REQUEST_UNSENT : SAGA_REQUEST_REPLY,
+        .answered = answered,
+        .context = message,
+        .body = {.data = message->body,
+                 .size = message->is_unsent ? 0 : (uint32_t)message->command.body_size},
+        .command = message->command.id,
+        .attempt = message->command.attempt,
+        .verdict = message->verdict,
+    };
+    set_stage(message, ASKED);
+    if (!sim_daemon_ask(&message->request)) {
+        set_stage(message, WAITING);
+    }
+}
+
+void sim_network_daemon_died(void) {
+    for (unsigned i = 0; i < MESSAGES_MAX; i++) {
+        if (messages[i].stage == ASKED) {
+            if (messages[i].is_unsent) {
+                discard(&messages[i]); /* its transport died, too */
+            } else {
+                set_stage(&messages[i], WAITING);
+            }
+        }
+    }
+}
+
+void sim_network_daemon_up(void) {
+    for (unsigned i = 0; i < MESSAGES_MAX; i++) {
+        if (messages[i].stage == WAITING) {
+            ask(&messages[i]);
+        }
+    }
+}
+
+/* ------------------------------------------------------------------ arriving */
+
+static void deliver(struct message *message) {
+    struct sim_command command = message->command;
+    char *body = message->body;
+    enum sim_party party = command.step->party;
+    char name[sizeof message->name];
+    memcpy(name, message->name, sizeof name);
+    command.name = name;
+    command.body = body;
+    if (message->departure < last_arrival[party]) {
+        sim_mark(SIM_MARK_REORDERED);
+    } else {
+        last_arrival[party] = message->departure;
+    }
+    if (sim_check_has_ended(&command.id.saga)) {
+        sim_mark(SIM_MARK_LATE_COMMAND);
+    }
+    message->body = NULL;
+    discard(message);
+    sim_service_take(&command);
+    free(body);
+}
+
+static void arrive(void *context, uint64_t number) {
+    struct message *message = context;
+    if (message->stage != TRAVELLING || message->stamp != number) {
+        return; /* it was lost on the way */
+    }
+    if (message->is_unsent) {
+        if (message->life == sim_daemon_life() && sim_daemon_is_up()) {
+            ask(message);
+        } else {
+            discard(message);
+        }
+    } else if (message->is_reply) {
+        if (sim_check_has_ended(&message->command.id.saga)) {
+            sim_mark(SIM_MARK_LATE_REPLY);
+        }
+        ask(message);
+    } else {
+        deliver(message);
+    }
+}
+
+void sim_network_release_limbo(void) {
+    for (unsigned i = 0; i < MESSAGES_MAX; i++) {
+        if (messages[i].stage == LIMBO) {
+            travel(&messages[i], sim_draw_between(0, 5000));
+        }
+    }
+}

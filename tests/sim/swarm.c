@@ -1,0 +1,123 @@
+#include "swarm.h"
+
+#include <string.h>
+
+#include "draw.h"
+#include "marks.h"
+
+struct sim_swarm sim_swarm;
+static bool bloats;
+
+const char *const sim_fault_names[SIM_FAULT_COUNT] = {
+    [SIM_FAULT_DROP] = "command dropped",
+    [SIM_FAULT_DOUBLE] = "command doubled",
+    [SIM_FAULT_DELAY] = "command late",
+    [SIM_FAULT_LIMBO] = "command after the end",
+    [SIM_FAULT_UNROUTABLE] = "command unroutable",
+    [SIM_FAULT_RETURNED] = "command returned",
+    [SIM_FAULT_BROKER_LOSS] = "broker lost everything",
+    [SIM_FAULT_REPLY_DROP] = "reply dropped",
+    [SIM_FAULT_REPLY_DOUBLE] = "reply doubled",
+    [SIM_FAULT_REPLY_DELAY] = "reply late",
+    [SIM_FAULT_REPLY_LIMBO] = "reply after the end",
+    [SIM_FAULT_MALFORMED] = "reply malformed",
+    [SIM_FAULT_UNLISTED] = "reply with an unlisted event",
+    [SIM_FAULT_UNKNOWN_SAGA] = "reply for an unknown saga",
+    [SIM_FAULT_WRONG_COMMAND] = "reply for a command never issued",
+    [SIM_FAULT_ANONYMOUS] = "reply without attempt",
+    [SIM_FAULT_CRASH_BEFORE] = "participant died before commit",
+    [SIM_FAULT_CRASH_AFTER] = "participant died after commit",
+    [SIM_FAULT_LOCKED] = "participant could not commit",
+    [SIM_FAULT_DOWN] = "participant down",
+    [SIM_FAULT_SLOW] = "participant slow",
+    [SIM_FAULT_ACCEPT] = "accepted first",
+    [SIM_FAULT_RETRY] = "told to retry",
+    [SIM_FAULT_ERROR] = "business code failed",
+    [SIM_FAULT_REJECT] = "rejected",
+    [SIM_FAULT_UNDO_REJECT] = "compensation rejected",
+    [SIM_FAULT_BLOAT] = "bloated answers",
+    [SIM_FAULT_KILL] = "daemon killed at a failpoint",
+    [SIM_FAULT_KILL_APPEND] = "daemon killed in append",
+    [SIM_FAULT_KILL_COMMIT] = "daemon killed in commit",
+    [SIM_FAULT_COMMIT_FAILS] = "commit failed",
+    [SIM_FAULT_KILL_REPLAY] = "daemon killed in replay",
+    [SIM_FAULT_SLOW_COMMIT] = "commit slow",
+    [SIM_FAULT_DRAIN] = "daemon drained",
+    [SIM_FAULT_LOG_FULL] = "log full",
+    [SIM_FAULT_WALL_JUMP] = "wall clock jumped",
+    [SIM_FAULT_REBOOT] = "machine rebooted",
+    [SIM_FAULT_STORM] = "client storm",
+    [SIM_FAULT_OTHER_INPUT] = "key used with other input",
+    [SIM_FAULT_LOST_ANSWER] = "client's answer lost",
+    [SIM_FAULT_CANCEL] = "cancelled",
+    [SIM_FAULT_OPERATOR_RETRY] = "retried by an operator",
+    [SIM_FAULT_PURGE] = "rows purged",
+};
+
+/* Off in half of the seeds; else rare, frequent, or nearly always. */
+static unsigned draw_rate(const unsigned *levels) {
+    return sim_draw_chance(500) ? 0 : levels[sim_draw_below(4)];
+}
+
+static void draw_rates(void) {
+    static const unsigned often[4] = {5, 30, 100, 300};
+    static const unsigned seldom[4] = {1, 5, 20, 50};
+    static const bool is_seldom[SIM_FAULT_COUNT] = {
+        [SIM_FAULT_UNKNOWN_SAGA] = true,  [SIM_FAULT_WRONG_COMMAND] = true,
+        [SIM_FAULT_LIMBO] = true,         [SIM_FAULT_REPLY_LIMBO] = true,
+        [SIM_FAULT_CRASH_BEFORE] = false, [SIM_FAULT_KILL] = true,
+        [SIM_FAULT_KILL_APPEND] = true,   [SIM_FAULT_KILL_COMMIT] = true,
+        [SIM_FAULT_COMMIT_FAILS] = true,
+    };
+    bool calm = sim_draw_chance(50);
+    for (int i = 0; i < SIM_FAULT_COUNT; i++) {
+        sim_swarm.rates[i] = calm ? 0 : draw_rate(is_seldom[i] ? seldom : often);
+    }
+    if (sim_swarm.rates[SIM_FAULT_BLOAT] != 0) { /* dear: a megabyte each */
+        sim_swarm.rates[SIM_FAULT_BLOAT] = sim_draw_chance(10) ? 300 : 0;
+    }
+    sim_swarm.rates[SIM_FAULT_PURGE] = sim_draw_chance(30) ? 100 : 0;
+}
+
+void sim_swarm_begin(void) {
+    memset(&sim_swarm, 0, sizeof sim_swarm);
+    draw_rates();
+    sim_swarm.forgets = sim_draw_chance(100);
+    if (sim_swarm.forgets || sim_swarm.rates[SIM_FAULT_PURGE] > 0) {
+        /* A command's age is told by two clocks, which may differ by an hour at most. */
+        sim_swarm.rates[SIM_FAULT_WALL_JUMP] = 0;
+    }
+    bloats = sim_swarm.rates[SIM_FAULT_BLOAT] > 0;
+    static const int64_t lengths_ms[] = {5000, 30000, 120000, 600000, 1800000};
+    sim_swarm.chaos_ms = lengths_ms[sim_draw_below(5)];
+    unsigned size = (unsigned)sim_draw_below(10);
+    sim_swarm.saga_count = (unsigned)(size < 6   ? sim_draw_between(1, 3)
+                                      : size < 9 ? sim_draw_between(4, 10)
+                                                 : sim_draw_between(11, 30));
+    sim_swarm.turn_max = (unsigned)sim_draw_between(1, 16);
+    sim_swarm.recovery_kills = (unsigned)sim_draw_below(6);
+    sim_swarm.shadow = sim_draw_chance(125);
+    sim_swarm.reparsed = sim_draw_chance(30);
+}
+
+bool sim_swarm_bloats(void) {
+    return bloats;
+}
+
+void sim_swarm_heal(void) {
+    /* What is no fault but the business goes on. */
+    unsigned reject = sim_swarm.rates[SIM_FAULT_REJECT];
+    unsigned accept = sim_swarm.rates[SIM_FAULT_ACCEPT];
+    memset(sim_swarm.rates, 0, sizeof sim_swarm.rates);
+    sim_swarm.rates[SIM_FAULT_REJECT] = reject;
+    sim_swarm.rates[SIM_FAULT_ACCEPT] = accept > 100 ? 100 : accept;
+    sim_swarm.recovery_kills = 0;
+}
+
+bool sim_fault(enum sim_fault fault) {
+    if (!sim_draw_chance(sim_swarm.rates[fault])) {
+        return false;
+    }
+    sim_mark_fault(fault);
+    return true;
+}
