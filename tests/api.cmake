@@ -9,3 +9,6 @@ target_link_libraries(saga_api_fixture PRIVATE saga_flags PUBLIC saga_api saga_c
     saga_engine saga_failpoint_none PkgConfig::CHECK Threads::Threads)
 saga_test(api_start_test LINKS saga_api_fixture)
 saga_test(api_saga_test LINKS saga_api_fixture)
+saga_test(api_http_test LINKS saga_api_fixture)
+saga_test(listener_test LINKS saga_api_fixture)
+saga_test(api_slow_test LINKS saga_api_fixture)

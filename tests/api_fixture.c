@@ -343,8 +343,13 @@ void say_text(int fd, const char *text) {
 
 bool hung_up(int fd, int timeout_ms) {
     struct pollfd fds = {.fd = fd, .events = POLLIN};
-    char byte;
-    return poll(&fds, 1, timeout_ms) == 1 && recv(fd, &byte, 1, MSG_DONTWAIT) <= 0;
+    char bytes[1024];
+    while (poll(&fds, 1, timeout_ms) == 1) {
+        if (recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) <= 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* One byte; false: there is none any more. */

@@ -64,7 +64,7 @@ void say(int fd, const void *bytes, size_t size);
 void say_text(int fd, const char *text);
 /* The next answer on it. */
 struct answer hear(int fd);
-/* True if the other side has closed it, within the time. */
+/* True if the other side closes it, whatever it says before, and is not silent for so long. */
 bool hung_up(int fd, int timeout_ms);
 
 /* One request on a connection of its own; `headers` are whole lines or "". */

@@ -7,20 +7,22 @@
 
 /* ----------------------------------------------------------------- gathering */
 
-/* MHD has read the number before: it is one, and in range. */
-static uint64_t length_of(const char *value) {
-    char *end;
-    errno = 0;
-    const unsigned long long length = strtoull(value, &end, 10);
-    return errno != 0 ? UINT64_MAX : length;
-}
-
 static void set_once(struct saga_head *head, const char **field, const char *name,
                      const char *value) {
     if (*field != NULL) {
         head->twice = name;
     }
     *field = value;
+}
+
+/* Nothing but digits: what others may read otherwise is not read at all. */
+static void read_length(struct saga_head *head, const char *value) {
+    char *end;
+    errno = 0;
+    head->length = strtoull(value, &end, 10);
+    if (errno != 0 || *value < '0' || *value > '9' || *end != '\0') {
+        head->odd = "Content-Length is no number";
+    }
 }
 
 void saga_head_add_header(struct saga_head *head, const char *name, const char *value) {
@@ -36,6 +38,9 @@ void saga_head_add_header(struct saga_head *head, const char *name, const char *
         {"Saga-Operator", &head->who},
     };
     value = value != NULL ? value : "";
+    if (strpbrk(name, " \t") != NULL || *name == '\0') { /* "Content-Length : 2" to others */
+        head->odd = "a header's name has a space in it";
+    }
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcasecmp(name, known[i].name) == 0) {
             set_once(head, known[i].field, known[i].name, value);
@@ -45,7 +50,7 @@ void saga_head_add_header(struct saga_head *head, const char *name, const char *
     if (strcasecmp(name, "Content-Length") == 0) {
         head->twice = head->has_length ? "Content-Length" : head->twice;
         head->has_length = true;
-        head->length = length_of(value);
+        read_length(head, value);
     } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
         head->twice = head->chunked ? "Transfer-Encoding" : head->twice;
         head->chunked = true;
@@ -97,6 +102,10 @@ static bool check_framing(const struct saga_head *head, struct saga_response *re
     if (head->twice != NULL) {
         saga_response_problem(response, SAGA_PROBLEM_MALFORMED, NULL,
                               "the header %s may be there only once", head->twice);
+        return false;
+    }
+    if (head->odd != NULL) {
+        saga_response_problem(response, SAGA_PROBLEM_MALFORMED, NULL, "%s", head->odd);
         return false;
     }
     if (head->has_length && head->chunked) {

@@ -42,6 +42,7 @@ struct saga_head {
     bool chunked;       /* has a Transfer-Encoding */
     bool expects;       /* waits for a 100 before it sends the body */
     const char *twice;  /* a header that is there twice and must not be; NULL: none */
+    const char *odd;    /* what is wrong with a header; NULL: nothing */
     size_t query_count; /* may be above SAGA_QUERY_MAX: then the rest was dropped */
     struct saga_query query[SAGA_QUERY_MAX];
 };

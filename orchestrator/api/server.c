@@ -242,6 +242,7 @@ static void close_peer(struct saga_server *server, struct peer *peer) {
         peer->next->previous = peer->previous;
     }
     server->world->stats.connections_open--;
+    server->next_check_ms = 0; /* libmicrohttpd takes note of the free place in its next turn */
     free(peer);
 }
 
