@@ -1,9 +1,18 @@
 /*
  * A record as JSON: what `export` and `--json` write.
  *
- * Lossless: every field that is set, numbers as numbers, names beside them.
- * key and payload are strings; where the bytes are not UTF-8 they are in base64,
- * as key_base64 and payload_base64.
+ *     {"lsn":7,"fact":"REPLY_RECEIVED","at":"2024-06-11T09:30:00.125Z",
+ *      "at_ms":1718098200125,"wall_ms":1718098200125,"epoch":1,"previous_lsn":6,
+ *      "saga":"0190a8f0-...","step":1,"operation":"action","incarnation":1,
+ *      "revision":1,"attempt":1,"verdict":"done",
+ *      "payload":"{\"reply_state\":\"PARKING_AVAILABLE\"}"}
+ *
+ * Lossless: every field of the record is there, unless it is not set (0, empty;
+ * `step`: none). Facts, verdicts and the like are names, or numbers where a
+ * later version's have no name here; a number that JSON's integers do not hold
+ * is a string of digits. key and payload are strings; where their bytes are not
+ * UTF-8 they are in base64, as key_base64 and payload_base64. `at` is at_ms
+ * once more, for people.
  *
  * Threads: no state.
  */

@@ -2,9 +2,10 @@
 
 #include <string.h>
 
+#include "escape.h"
+#include "ids.h"
 #include "json.h"
-
-#define PAYLOAD_COLUMNS 100
+#include "span.h"
 
 bool saga_trace_is_cause(const struct saga_record *record) {
     switch ((enum saga_fact)record->fact) {
@@ -28,76 +29,54 @@ bool saga_trace_is_cause(const struct saga_record *record) {
     return true;
 }
 
-/* The length of the UTF-8 sequence at `text`, if it is one that a terminal
- * shows; 0 otherwise. */
-static size_t printable(const unsigned char *text, size_t size) {
-    if (text[0] >= 0x20 && text[0] < 0x7f) {
-        return 1;
-    }
-    size_t length = text[0] >= 0xf0 && text[0] < 0xf5   ? 4
-                    : text[0] >= 0xe0 && text[0] < 0xf0 ? 3
-                    : text[0] >= 0xc3 && text[0] < 0xe0 ? 2 /* C2 80 to 9F are controls */
-                                                        : 0;
-    if (length == 0 || length > size) {
-        return 0;
-    }
-    for (size_t i = 1; i < length; i++) {
-        if ((text[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    /* Marks that change the direction of writing could show what is not there. */
-    bool bidirectional =
-        length == 3 && text[0] == 0xe2 &&
-        ((text[1] == 0x80 && text[2] >= 0x8b) || (text[1] == 0x81 && text[2] >= 0xa0));
-    return bidirectional ? 0 : length;
+char *saga_trace_id(const struct saga_id *id, char *text) {
+    char whole[SAGA_ID_TEXT_SIZE];
+    memcpy(text, saga_id_text(id, whole) + SAGA_ID_TEXT_SIZE - SAGA_TRACE_ID_SIZE,
+           SAGA_TRACE_ID_SIZE);
+    return text;
 }
 
-void saga_trace_escape(FILE *out, const char *text, size_t size, size_t columns) {
-    const unsigned char *bytes = (const unsigned char *)text;
-    size_t shown = 0;
-    for (size_t i = 0; i < size; shown++) {
-        if (shown == columns) {
-            (void)fputs("...", out);
-            return;
-        }
-        size_t length = printable(bytes + i, size - i);
-        if (length == 0) {
-            (void)fprintf(out, "\\x%02x", bytes[i++]);
-            continue;
-        }
-        (void)fwrite(bytes + i, 1, length, out);
-        i += length;
+/* ------------------------------------------------------------------- parts */
+
+static void write_text(FILE *out, const char *lead, struct saga_bytes text,
+                       const struct saga_trace_scene *scene) {
+    if (text.size > 0) {
+        (void)fputs(lead, out);
+        saga_escape(out, text.data, text.size, scene->text_columns);
     }
 }
 
-static const char *step_name(const struct saga_record *record,
-                             const struct saga_definition *definition, char *number, size_t size) {
-    if (definition != NULL && record->step < definition->plan.step_count) {
-        return definition->steps[record->step].name;
+static void write_step(FILE *out, uint8_t step, const struct saga_trace_scene *scene) {
+    if (scene->definition != NULL && step < scene->definition->plan.step_count) {
+        const char *name = scene->definition->steps[step].name;
+        saga_escape(out, name, strlen(name), scene->text_columns);
+    } else {
+        (void)fprintf(out, "step %u", step);
     }
-    (void)snprintf(number, size, "step %u", record->step);
-    return number;
 }
 
-/* " PARKING_AVAILABLE", if the reply names its event. */
-static void write_event(FILE *out, const struct saga_record *record) {
+/* " PARKING_AVAILABLE", if the reply names an event other than its verdict. */
+static void write_event(FILE *out, const struct saga_record *record,
+                        const struct saga_trace_scene *scene) {
     json_t *json = NULL;
     if (record->payload.size == 0 ||
         saga_json_parse(record->payload.data, record->payload.size, &json, NULL) != SAGA_OK) {
         return;
     }
     const json_t *event = json_object_get(json, "reply_state");
-    if (json_is_string(event)) {
-        (void)fputc(' ', out);
-        saga_trace_escape(out, json_string_value(event), json_string_length(event),
-                          PAYLOAD_COLUMNS);
+    const char *verdict = saga_verdict_name(record->verdict);
+    if (json_is_string(event) && strcmp(json_string_value(event), verdict) != 0) {
+        const struct saga_bytes text = {.data = json_string_value(event),
+                                        .size = (uint32_t)json_string_length(event)};
+        write_text(out, " ", text, scene);
     }
     json_decref(json);
 }
 
-static void write_attempt(FILE *out, const struct saga_record *record, const char *step) {
-    (void)fputs(step, out);
+/* "block#2 compensation (revision 2)" */
+static void write_attempt(FILE *out, const struct saga_record *record,
+                          const struct saga_trace_scene *scene) {
+    write_step(out, record->step, scene);
     if (record->attempt != 0) {
         (void)fprintf(out, "#%u", record->attempt);
     }
@@ -109,65 +88,140 @@ static void write_attempt(FILE *out, const struct saga_record *record, const cha
     }
 }
 
-static void write_note(FILE *out, const struct saga_record *record) {
-    if (record->key.size > 0) {
-        (void)fputs(" by ", out);
-        saga_trace_escape(out, record->key.data, record->key.size, PAYLOAD_COLUMNS);
-    }
-    if (record->payload.size > 0) {
-        (void)fputs(": ", out);
-        saga_trace_escape(out, record->payload.data, record->payload.size, PAYLOAD_COLUMNS);
-    }
-}
-
+/* "approve: booking.approve", "compensate block: parking.unblock" */
 static void write_command(FILE *out, const struct saga_record *record,
-                          const struct saga_definition *definition, const char *step) {
+                          const struct saga_trace_scene *scene) {
+    const struct saga_definition *definition = scene->definition;
     const char *name = NULL;
+    if (record->operation == SAGA_COMPENSATION) {
+        (void)fputs("compensate ", out);
+    } else if (record->operation == SAGA_FENCE) {
+        (void)fputs("fence ", out);
+    }
+    write_step(out, record->step, scene);
     if (definition != NULL && record->step < definition->plan.step_count) {
         name = saga_definition_command_name(definition, record->step,
                                             (enum saga_operation)record->operation);
     }
-    (void)fprintf(out, "%s: %s", step,
-                  name != NULL ? name : saga_operation_name(record->operation));
+    if (name != NULL) {
+        (void)fputs(": ", out);
+        saga_escape(out, name, strlen(name), scene->text_columns);
+    }
     if (record->revision > 1) {
         (void)fprintf(out, " (revision %u)", record->revision);
     }
 }
 
+/* Of whom, and why. */
+static void write_note(FILE *out, const struct saga_record *record,
+                       const struct saga_trace_scene *scene) {
+    write_text(out, " by ", record->key, scene);
+    write_text(out, ": ", record->payload, scene);
+}
+
+/* ---------------------------------------------------------------- attempts */
+
+/* The step as it was before and is after the record; false: not known. */
+static bool change_of(const struct saga_trace_scene *scene, uint8_t step,
+                      const struct saga_step **before, const struct saga_step **after) {
+    if (scene->before == NULL || scene->after == NULL || step >= scene->before->step_count) {
+        return false;
+    }
+    *before = &scene->before->steps[step];
+    *after = &scene->after->steps[step];
+    return true;
+}
+
+/* The budget that the step's command had. */
+static const struct saga_budget *budget_of(const struct saga_plan *plan, uint8_t step,
+                                           const struct saga_step *before) {
+    const struct saga_plan_step *planned = &plan->steps[step];
+    if (before->operation == SAGA_COMPENSATION) {
+        return &planned->compensation;
+    }
+    if (before->phase == SAGA_STEP_CLOSING) {
+        return &plan->steps[planned->compensated_by].compensation;
+    }
+    return &planned->action;
+}
+
+/* ", attempt 3 of 3": why no other follows. */
+static void write_last_attempt(FILE *out, const struct saga_record *record,
+                               const struct saga_trace_scene *scene) {
+    const struct saga_step *before;
+    const struct saga_step *after;
+    const bool unsent = record->fact == SAGA_COMMAND_UNSENT; /* costs no budget */
+    if (unsent || record->reason != 0 || !change_of(scene, record->step, &before, &after) ||
+        before->phase == after->phase || scene->definition == NULL) {
+        return;
+    }
+    const uint32_t most = budget_of(&scene->definition->plan, record->step, before)->attempts_max;
+    if (most != 0 && after->spent >= most) {
+        (void)fprintf(out, ", attempt %u of %u", after->spent, most);
+    }
+}
+
+static void write_deadline(FILE *out, const struct saga_record *record) {
+    if (record->reason != 0) {
+        (void)fputs(" before its deadline", out);
+    }
+}
+
+static void write_reply(FILE *out, const struct saga_record *record,
+                        const struct saga_trace_scene *scene) {
+    write_attempt(out, record, scene);
+    (void)fprintf(out, " %s%s", record->fact == SAGA_REPLY_RECEIVED ? "" : "late: ",
+                  saga_verdict_name(record->verdict));
+    write_event(out, record, scene);
+    if (record->verdict == SAGA_RETRY || record->verdict == SAGA_UNKNOWN) {
+        (void)fputs(record->reason != 0 ? ", its deadline is over" : "", out);
+        write_last_attempt(out, record, scene);
+    }
+}
+
+/* ------------------------------------------------------------------- words */
+
+static void write_definition(FILE *out, const struct saga_trace_scene *scene) {
+    (void)fputs("definition ", out);
+    if (scene->definition != NULL) {
+        const char *name = scene->definition->name;
+        saga_escape(out, name, strlen(name), scene->text_columns);
+        (void)fprintf(out, " version %u ", scene->definition->version);
+    }
+    (void)fputs("loaded", out);
+}
+
 void saga_trace_write(FILE *out, const struct saga_record *record,
-                      const struct saga_definition *definition) {
-    char number[16];
-    const char *step = step_name(record, definition, number, sizeof number);
+                      const struct saga_trace_scene *scene) {
     switch ((enum saga_fact)record->fact) {
     case SAGA_DEFINITION_LOADED:
-        (void)fputs("definition loaded", out);
+        write_definition(out, scene);
         return;
     case SAGA_STARTED:
-        (void)fputs("started with ", out);
-        saga_trace_escape(out, record->payload.data, record->payload.size, PAYLOAD_COLUMNS);
+        (void)fputs("started", out);
+        write_text(out, " with ", record->payload, scene);
         return;
     case SAGA_COMMAND_ISSUED:
-        write_command(out, record, definition, step);
+        write_command(out, record, scene);
         return;
     case SAGA_COMMAND_UNSENT:
-        write_attempt(out, record, step);
-        (void)fprintf(out, " could not be sent%s",
-                      record->reason != 0 ? " before its deadline" : "");
+        write_attempt(out, record, scene);
+        (void)fputs(" could not be sent", out);
+        write_deadline(out, record);
         return;
     case SAGA_REPLY_RECEIVED:
     case SAGA_LATE_REPLY_RECEIVED:
-        write_attempt(out, record, step);
-        (void)fprintf(out, " %s%s", record->fact == SAGA_REPLY_RECEIVED ? "" : "late: ",
-                      saga_verdict_name(record->verdict));
-        write_event(out, record);
+        write_reply(out, record, scene);
         return;
     case SAGA_ATTEMPT_EXPIRED:
-        write_attempt(out, record, step);
-        (void)fprintf(out, " no reply%s", record->reason != 0 ? " before its deadline" : "");
+        write_attempt(out, record, scene);
+        (void)fputs(" no reply", out);
+        write_deadline(out, record);
+        write_last_attempt(out, record, scene);
         return;
     case SAGA_CANCEL_REQUESTED:
         (void)fprintf(out, "cancel requested (%s)", saga_reason_name(record->reason));
-        write_note(out, record);
+        write_note(out, record, scene);
         return;
     case SAGA_COMPENSATION_STARTED:
         (void)fprintf(out, "go back (%s)", saga_reason_name(record->reason));
@@ -176,11 +230,13 @@ void saga_trace_write(FILE *out, const struct saga_record *record,
         (void)fputs("pivot passed", out);
         return;
     case SAGA_PARKED:
-        (void)fprintf(out, "parked at %s (%s)", step, saga_reason_name(record->reason));
+        (void)fputs("parked at ", out);
+        write_step(out, record->step, scene);
+        (void)fprintf(out, " (%s)", saga_reason_name(record->reason));
         return;
     case SAGA_OPERATOR_ACTED:
         (void)fprintf(out, "operator: %s", saga_verb_name(record->verb));
-        write_note(out, record);
+        write_note(out, record, scene);
         return;
     case SAGA_ENDED:
         (void)fputs(saga_outcome_name(record->outcome), out);
@@ -189,5 +245,86 @@ void saga_trace_write(FILE *out, const struct saga_record *record,
         (void)fprintf(out, "daemon started (epoch %u)", record->epoch);
         return;
     }
-    (void)fprintf(out, "fact %u", record->fact);
+    (void)fprintf(out, "fact %u, which this version does not know", record->fact);
+}
+
+/* ------------------------------------------------------------- conclusions */
+
+/* What a step came to without a record that says so; NULL: nothing. */
+static const char *silent_phase(uint8_t phase) {
+    switch (phase) {
+    case SAGA_STEP_UNKNOWN:
+        return "unknown";
+    case SAGA_STEP_NEVER_RAN:
+        return "never ran";
+    case SAGA_STEP_DEBT:
+        return "debt";
+    case SAGA_STEP_DISCLAIMED:
+        return "not to be believed";
+    default: /* the words of the record say it */
+        return NULL;
+    }
+}
+
+/* A list of conclusions: "unknown, attempt 2 in 213 ms". */
+struct list {
+    FILE *out;
+    size_t count;
+};
+
+static void next_item(struct list *list) {
+    (void)fputs(list->count++ > 0 ? ", " : "", list->out);
+}
+
+static void conclude_attempt(struct list *list, const struct saga_record *record,
+                             const struct saga_step *before, const struct saga_step *after) {
+    const bool open = (after->flags & SAGA_STEP_OPEN) != 0;
+    const bool next = after->attempt > before->attempt;
+    if (!open || (!next && after->send_at_ms >= before->send_at_ms)) {
+        return;
+    }
+    char span[SAGA_SPAN_TEXT_SIZE];
+    next_item(list);
+    (void)fprintf(list->out, "attempt %u", after->attempt);
+    if (after->send_at_ms > record->at_ms) {
+        (void)fprintf(list->out, " in %s", saga_span_text(record->at_ms, after->send_at_ms, span));
+    } else if (!next) {
+        (void)fputs(" now", list->out);
+    }
+}
+
+static void conclude_step(struct list *list, const struct saga_record *record, uint8_t step,
+                          const struct saga_trace_scene *scene) {
+    const struct saga_step *before;
+    const struct saga_step *after;
+    if (!change_of(scene, step, &before, &after)) {
+        return;
+    }
+    const char *phase = before->phase != after->phase ? silent_phase(after->phase) : NULL;
+    if (phase != NULL) {
+        next_item(list);
+        (void)fputs(phase, list->out);
+    }
+    conclude_attempt(list, record, before, after);
+}
+
+void saga_trace_conclude(FILE *out, const struct saga_record *record,
+                         const struct saga_trace_scene *scene) {
+    const struct saga *after = scene->after;
+    if (!saga_trace_is_cause(record) || scene->before == NULL || after == NULL) {
+        return;
+    }
+    struct list list = {.out = out};
+    if (scene->before->parked != 0 && after->parked == 0) {
+        next_item(&list);
+        (void)fputs("goes on", out);
+    }
+    for (uint8_t i = 0; i < after->step_count; i++) {
+        conclude_step(&list, record, i, scene);
+    }
+    if (scene->before->wish == 0 && after->wish != 0 && scene->definition != NULL &&
+        saga_settled(after, &scene->definition->plan)) {
+        next_item(&list);
+        (void)fputs("waits for the pivot's verdict", out);
+    }
 }

@@ -1,0 +1,74 @@
+/*
+ * A story: one saga's records and what they come to.
+ *
+ * Hides how they are found, also where the chain that links them is torn, and
+ * that they are folded again to be told.
+ *
+ * Holds a view of the log while it is open.
+ *
+ * Threads: one.
+ */
+#ifndef SAGA_STORY_H
+#define SAGA_STORY_H
+
+#include <jansson.h>
+
+#include "chain.h"
+#include "recollection.h"
+
+struct saga_story {
+    const struct saga_catalog_entry *entry;
+    const struct saga_definition *definition; /* NULL: cannot be had */
+    struct saga_log_reader *reader;
+    struct saga_chain chain; /* count 0: cannot be had */
+    struct saga *saga;       /* as far as its records make sense; NULL: not at all */
+};
+
+/* Opens the story of a saga in the catalog. Where its records are not linked as
+ * they should be, `search` looks for them in the whole log; else there are
+ * none. Errors: FAILED, LOG_REFUSED (what is searched cannot be read). */
+SAGA_CHECKED enum saga_error saga_story_open(struct saga_story *story, struct saga_log *log,
+                                             const struct saga_recollection *recollection,
+                                             const struct saga_catalog_entry *entry, bool search,
+                                             struct saga_fault *fault);
+void saga_story_close(struct saga_story *story);
+
+/* As the API gives it (view.h). NULL: no memory. */
+json_t *saga_story_json(const struct saga_story *story);
+
+/* Why it goes back or is parked; "": neither. */
+const char *saga_story_reason(const struct saga_story *story);
+
+/* Its name; "?": not known. */
+const char *saga_story_name(const struct saga_story *story);
+
+/* "3.2 s": from its first record to its last. `text` as for saga_span_text(). */
+char *saga_story_span(const struct saga_story *story, char *text);
+
+/* ------------------------------------------------------------ record by record */
+
+/* The saga before and after the record at hand. */
+struct saga_retelling {
+    const struct saga_story *story;
+    size_t next;         /* index of the record that is folded next */
+    struct saga *before; /* NULL: there is no state (yet, or any more) */
+    struct saga *after;  /* likewise */
+    uint64_t lost_lsn;   /* the record from which on they make no sense; 0: they do */
+};
+
+/* Errors: FAILED (memory). */
+SAGA_CHECKED enum saga_error saga_retelling_open(struct saga_retelling *retelling,
+                                                 const struct saga_story *story,
+                                                 struct saga_fault *fault);
+void saga_retelling_close(struct saga_retelling *retelling);
+
+/* True if the daemon was started again before the next record; it is folded
+ * in: `before` and `after` are the saga without and with it. Ask before each
+ * record. */
+SAGA_CHECKED bool saga_retelling_restart(struct saga_retelling *retelling);
+
+/* Folds the next record in and returns it; NULL: there is none left. From the
+ * first that makes no sense on, `before` and `after` are NULL. */
+const struct saga_record *saga_retelling_next(struct saga_retelling *retelling);
+
+#endif

@@ -1,0 +1,291 @@
+/* sagalog on logs that are not in order. */
+#include "sagalog_fixture.h"
+
+#include <check.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ids.h"
+#include "json.h"
+#include "record.h"
+
+static struct scratch scratch;
+static struct saga_id id; /* of a saga that is in order when the daemon dies */
+static char text[SAGA_ID_TEXT_SIZE];
+static uint64_t last_lsn; /* its last record */
+
+static void set_up(void) {
+    scratch_open(&scratch);
+    daemon_open(scratch.path);
+    id = booking_start("one", "{\"total\":1}");
+    booking_say(id, "booking.create", "BOOKING_CREATED");
+    daemon_kill();
+    last_lsn = 6; /* a daemon's start, a definition, and two decisions of two records */
+    (void)saga_id_text(&id, text);
+}
+
+static void tear_down(void) {
+    scratch_close(&scratch);
+}
+
+static json_t *printed_json(void) {
+    json_t *json = NULL;
+    struct saga_fault fault = {0};
+    ck_assert_msg(saga_json_parse(printed, printed_size, &json, &fault) == SAGA_OK, "%s: %s",
+                  fault.text, printed);
+    return json;
+}
+
+static struct saga_record record_of(uint8_t fact, uint8_t step) {
+    return (struct saga_record){
+        .saga = id,
+        .previous_lsn = last_lsn,
+        .at_ms = 1718098201000,
+        .wall_ms = 1718098201000,
+        .fact = fact,
+        .step = step,
+    };
+}
+
+/* -------------------------------------------------------------- out of service */
+
+START_TEST(a_saga_that_makes_no_sense_is_named_and_told_as_far_as_it_goes) {
+    struct saga_record record = record_of(SAGA_PIVOT_PASSED, 1);
+    const uint64_t lsn = record_append(scratch.path, record);
+    char expected[256];
+    ck_assert_uint_eq(lsn, 7);
+
+    ck_assert_int_eq(SAGALOG(scratch.path, "verify"), 7);
+    (void)snprintf(expected, sizeof expected,
+                   "saga %s: record 7 (PIVOT_PASSED) makes no legal transition\n", text);
+    expect_in(printed, expected);
+    expect_in(printed, "7 records, 1 sagas (1 open), 1 definitions: not all is well\n");
+    expect_in(complained, "1 sagas are out of service");
+
+    ck_assert_int_eq(SAGALOG(scratch.path, "show", text), 0);
+    expect_in(printed, "\nquarantined, started ");
+    expect_in(printed, "\nout of service: record 7 (PIVOT_PASSED) makes no legal transition\n");
+    expect_in(printed, "create#1 done BOOKING_CREATED -> block: parking.block\n"
+                       "              -- record 7 does not follow from those before it; ");
+    expect_in(printed, "  pivot passed\n");
+    expect_in(printed, "\nblock                    running        1\n");
+
+    ck_assert_int_eq(SAGALOG(scratch.path, "list"), 0);
+    expect_in(printed, " quarantined ");
+    ck_assert_int_eq(SAGALOG(scratch.path, "stats"), 0);
+    expect_in(printed, "  quarantined                       1\n");
+}
+END_TEST
+
+START_TEST(verify_as_json_names_what_is_wrong) {
+    (void)record_append(scratch.path, record_of(SAGA_PIVOT_PASSED, 1));
+    ck_assert_int_eq(SAGALOG(scratch.path, "verify", "--json"), 7);
+    json_t *json = printed_json();
+    const json_t *problem = json_array_get(json_object_get(json, "problems"), 0);
+    ck_assert_int_eq(json_integer_value(json_object_get(json, "quarantined")), 1);
+    ck_assert_str_eq(json_string_value(json_object_get(problem, "id")), text);
+    ck_assert_str_eq(json_string_value(json_object_get(problem, "why")),
+                     "record 7 (PIVOT_PASSED) makes no legal transition");
+    json_decref(json);
+
+    ck_assert_int_eq(SAGALOG(scratch.path, "show", "--json", text), 0);
+    json = printed_json();
+    ck_assert_str_eq(json_string_value(json_object_get(json, "status")), "quarantined");
+    ck_assert_str_eq(json_string_value(json_object_get(json, "problem")),
+                     "record 7 (PIVOT_PASSED) makes no legal transition");
+    ck_assert_uint_eq(json_array_size(json_object_get(json, "records")), 5);
+    json_decref(json);
+}
+END_TEST
+
+START_TEST(records_that_are_not_linked_are_found_all_the_same) {
+    struct saga_record record = record_of(SAGA_CANCEL_REQUESTED, SAGA_STEP_NONE);
+    record.reason = SAGA_REASON_CANCELLED;
+    record.previous_lsn = 1; /* the daemon's start: of no saga */
+    (void)record_append(scratch.path, record);
+    ck_assert_int_eq(SAGALOG(scratch.path, "verify"), 7);
+    ck_assert_int_eq(SAGALOG(scratch.path, "show", text), 0);
+    expect_in(printed, "started with {\"total\":1} -> create: booking.create\n");
+    expect_in(printed, "cancel requested (cancelled)\n");
+    ck_assert_int_eq(SAGALOG(scratch.path, "list"), 0);
+    expect_in(printed, " quarantined ");
+    ck_assert_int_eq(SAGALOG(scratch.path, "list", "--json"), 0);
+    json_decref(printed_json());
+    ck_assert_int_eq(SAGALOG(scratch.path, "tail"), 0);
+    expect_in(printed, "cancel requested (cancelled)\n");
+}
+END_TEST
+
+START_TEST(a_saga_without_a_definition_is_shown_by_numbers) {
+    struct saga_record record = record_of(SAGA_STARTED, SAGA_STEP_NONE);
+    record.saga.bytes[15] ^= 1;
+    record.previous_lsn = 0;
+    record.definition_lsn = 3; /* which is another thing */
+    const uint64_t lsn = record_append(scratch.path, record);
+    record = record_of(SAGA_COMMAND_ISSUED, 5);
+    record.saga.bytes[15] ^= 1;
+    record.previous_lsn = lsn;
+    record.operation = SAGA_COMPENSATION;
+    record.incarnation = record.revision = 1;
+    record.attempt = 1;
+    (void)record_append(scratch.path, record);
+    ck_assert_int_eq(SAGALOG(scratch.path, "verify"), 7);
+    (void)saga_id_text(&record.saga, text);
+    ck_assert_int_eq(SAGALOG(scratch.path, "show", text), 0);
+    expect_in(printed, "  ?\nquarantined, started ");
+    expect_in(printed, "started -> compensate step 5\n");
+    ck_assert_int_eq(SAGALOG(scratch.path, "tail"), 0);
+    expect_in(printed, "  -> compensate step 5\n");
+}
+END_TEST
+
+START_TEST(hostile_records_hurt_nobody) {
+    static const uint8_t steps[] = {0, 5, 6, 254, SAGA_STEP_NONE};
+    for (int fact = 1; fact < 256; fact += fact <= SAGA_FACT_COUNT + 1 ? 1 : 60) {
+        if (fact == SAGA_EPOCH_STARTED) {
+            continue; /* of no saga */
+        }
+        struct saga_record record = record_of((uint8_t)fact, steps[fact % 5]);
+        record.saga.bytes[14] = (uint8_t)fact;
+        record.previous_lsn = fact % 2 == 0 ? last_lsn : 0;
+        record.at_ms = fact < SAGA_FACT_COUNT ? SAGA_CLOCK_MS_MAX / 2 : SAGA_CLOCK_MS_MAX;
+        record.wall_ms = fact % 2 == 0 ? INT64_MIN : INT64_MAX;
+        record.operation = (uint8_t)(fact * 31);
+        record.verdict = (uint8_t)(fact * 7);
+        record.reason = record.outcome = record.verb = 255;
+        record.attempt = UINT32_MAX;
+        record.payload = (struct saga_bytes){.data = "\xff{", .size = 2};
+        record.revision = UINT16_MAX;
+        record.definition_lsn = UINT64_MAX;
+        (void)record_append(scratch.path, record);
+    }
+    static const char *const commands[] = {"list", "tail", "stats", "export"};
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        ck_assert_msg(SAGALOG(scratch.path, commands[i]) == 0, "%s: %s", commands[i], complained);
+        ck_assert_msg(SAGALOG(scratch.path, commands[i], "--json") == 0, "%s: %s", commands[i],
+                      complained);
+    }
+    ck_assert_int_eq(SAGALOG(scratch.path, "verify"), 7);
+    for (int fact = 1; fact <= SAGA_FACT_COUNT; fact++) {
+        struct saga_id other = id;
+        other.bytes[14] = (uint8_t)fact;
+        (void)saga_id_text(&other, text);
+        const int status = SAGALOG(scratch.path, "show", text);
+        ck_assert_msg(status == 0 || status == 3, "%d: %s", fact,
+                      complained); /* 3: not of a saga */
+    }
+}
+END_TEST
+
+START_TEST(a_time_that_cannot_be_is_refused) {
+    struct saga_record record = {
+        .fact = SAGA_EPOCH_STARTED, .step = SAGA_STEP_NONE, .at_ms = INT64_MIN};
+    (void)record_append(scratch.path, record);
+    static const char *const commands[] = {"list", "stats", "verify"};
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        ck_assert_int_eq(SAGALOG(scratch.path, commands[i]), 7);
+        expect_in(complained, "record 7 (EPOCH_STARTED) cannot be");
+    }
+    ck_assert_int_eq(SAGALOG(scratch.path, "tail"), 0); /* what can be read is shown */
+    ck_assert_int_eq(SAGALOG(scratch.path, "export"), 0);
+}
+END_TEST
+
+/* ----------------------------------------------------------------------- damaged */
+
+/* Turns a bit over in the block (record.h) whose first record is `lsn`, wherever
+ * LMDB has a copy of it. */
+static void damage(uint8_t lsn) {
+    const uint8_t last_of_lsn[] = {0, 0, 0, 0, 0, 0, 0, lsn};
+    const char *path = scratch_file(&scratch, "log/data.mdb");
+    size_t size;
+    size_t found = 0;
+    uint8_t *bytes = file_read(path, &size);
+    for (size_t i = 0; i + SAGA_BLOCK_HEADER_BYTES < size; i++) {
+        if (memcmp(bytes + i + 8, "SGBK", 4) == 0 && memcmp(bytes + i + 16, last_of_lsn, 8) == 0) {
+            bytes[i + SAGA_BLOCK_HEADER_BYTES] ^= 4;
+            found++;
+        }
+    }
+    ck_assert_uint_gt(found, 0);
+    const int fd = open(path, O_WRONLY | O_CLOEXEC);
+    ck_assert_int_eq(pwrite(fd, bytes, size, 0), (ssize_t)size);
+    (void)close(fd);
+    free(bytes);
+}
+
+START_TEST(what_is_left_of_a_damaged_log_can_be_had) {
+    damage(3); /* the saga's start and its first command */
+    ck_assert_int_eq(SAGALOG(scratch.path, "verify"), 7);
+    expect_in(printed, "records 3 to 4 cannot be read: record 3: ");
+    expect_not_in(printed, "Restore");
+    expect_in(printed, "\n4 records can be read\n");
+    expect_in(complained, "log/data.mdb is damaged: no daemon starts with it. Restore it");
+
+    ck_assert_int_eq(SAGALOG(scratch.path, "verify", "--json"), 7);
+    json_t *json = printed_json();
+    const json_t *gap = json_array_get(json_object_get(json, "damaged"), 0);
+    ck_assert_int_eq(json_integer_value(json_object_get(json, "records")), 4);
+    ck_assert_int_eq(json_integer_value(json_object_get(gap, "first_lsn")), 3);
+    ck_assert_int_eq(json_integer_value(json_object_get(gap, "last_lsn")), 4);
+    json_decref(json);
+
+    ck_assert_int_eq(SAGALOG(scratch.path, "export"), 7);
+    expect_in(printed, "{\"lsn\":2,");
+    expect_in(printed, "{\"lsn\":5,");
+    expect_not_in(printed, "{\"lsn\":3,");
+    expect_in(complained, "records 3 to 4 are not in this export\n");
+    expect_in(complained, "is damaged: record 3: ");
+
+    static const char *const commands[] = {"list", "stats"};
+    for (size_t i = 0; i < 2; i++) {
+        ck_assert_int_eq(SAGALOG(scratch.path, commands[i]), 7);
+        expect_in(complained, "is damaged: record 3: ");
+    }
+    ck_assert_int_eq(SAGALOG(scratch.path, "show", text), 7);
+    ck_assert_int_eq(SAGALOG(scratch.path, "tail"), 7);
+    expect_in(complained, "is damaged: record 3: ");
+}
+END_TEST
+
+START_TEST(a_log_that_is_refused_says_why) {
+    static const char *const commands[] = {"list", "tail", "verify", "stats", "export"};
+    const char *path = scratch_file(&scratch, "log/data.mdb");
+    ck_assert_int_eq(truncate(path, 10000), 0);
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        ck_assert_int_eq(SAGALOG(scratch.path, commands[i]), 7);
+        ck_assert_str_eq(printed, "");
+        expect_in(complained, "data.mdb");
+    }
+    ck_assert_int_eq(truncate(path, 0), 0);
+    ck_assert_int_eq(SAGALOG(scratch.path, "list"), 7);
+    expect_in(complained, "data.mdb is empty, but log.id says");
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(SAGALOG(scratch.path, "list"), 7);
+    expect_in(complained, "data.mdb is missing");
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("sagalog damage");
+    TCase *tests = tcase_create("damage");
+    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, a_saga_that_makes_no_sense_is_named_and_told_as_far_as_it_goes);
+    tcase_add_test(tests, verify_as_json_names_what_is_wrong);
+    tcase_add_test(tests, records_that_are_not_linked_are_found_all_the_same);
+    tcase_add_test(tests, a_saga_without_a_definition_is_shown_by_numbers);
+    tcase_add_test(tests, hostile_records_hurt_nobody);
+    tcase_add_test(tests, a_time_that_cannot_be_is_refused);
+    tcase_add_test(tests, what_is_left_of_a_damaged_log_can_be_had);
+    tcase_add_test(tests, a_log_that_is_refused_says_why);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,311 @@
+/* sagalog export: every record, in order, and nothing of it lost. */
+#include "sagalog_fixture.h"
+#include "sagalog_stories.h"
+
+#include <check.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ids.h"
+
+static struct scratch scratch;
+
+static void set_up(void) {
+    scratch_open(&scratch);
+}
+
+static void tear_down(void) {
+    scratch_close(&scratch);
+}
+
+/* ------------------------------------------------------------- reading it back */
+
+static int digit_of(char c) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *found = strchr(digits, c);
+    ck_assert_msg(c != '\0' && found != NULL, "'%c' is no digit of base64", c);
+    return (int)(found - digits);
+}
+
+/* malloc'd, the caller's. */
+static uint8_t *decode_base64(const char *text, uint32_t *size) {
+    const size_t length = strlen(text);
+    uint8_t *bytes = malloc(length);
+    ck_assert_uint_eq(length % 4, 0);
+    *size = 0;
+    for (size_t i = 0; i < length; i += 4) {
+        uint32_t word = 0;
+        int count = 3;
+        for (size_t j = 0; j < 4; j++) {
+            const bool padding = text[i + j] == '=';
+            ck_assert(!padding || i + 4 == length);
+            count -= padding;
+            word = word << 6 | (padding ? 0 : (uint32_t)digit_of(text[i + j]));
+        }
+        for (int j = 0; j < count; j++) {
+            bytes[(*size)++] = (uint8_t)(word >> (16 - 8 * j));
+        }
+    }
+    return bytes;
+}
+
+static uint64_t number_in(const json_t *json, const char *name) {
+    const json_t *value = json_object_get(json, name);
+    if (json_is_string(value)) {
+        return strtoull(json_string_value(value), NULL, 10);
+    }
+    ck_assert(value == NULL || json_is_integer(value));
+    return (uint64_t)json_integer_value(value);
+}
+
+/* The number whose name it is, or the number itself. */
+static uint8_t named_in(const json_t *json, const char *name, const char *(*name_of)(uint8_t)) {
+    const json_t *value = json_object_get(json, name);
+    if (!json_is_string(value)) {
+        return (uint8_t)number_in(json, name);
+    }
+    for (int i = 1; i < 256; i++) {
+        if (strcmp(name_of((uint8_t)i), json_string_value(value)) == 0) {
+            return (uint8_t)i;
+        }
+    }
+    ck_abort_msg("%s is no %s", json_string_value(value), name);
+}
+
+static struct saga_bytes bytes_in(const json_t *json, const char *name, const char *name_base64) {
+    const json_t *text = json_object_get(json, name);
+    const json_t *coded = json_object_get(json, name_base64);
+    struct saga_bytes bytes = {0};
+    ck_assert(text == NULL || coded == NULL);
+    if (text != NULL) {
+        bytes.size = (uint32_t)json_string_length(text);
+        void *copy = malloc(bytes.size + 1);
+        memcpy(copy, json_string_value(text), bytes.size);
+        bytes.data = copy;
+    } else if (coded != NULL) {
+        bytes.data = decode_base64(json_string_value(coded), &bytes.size);
+    }
+    return bytes;
+}
+
+/* The record that the JSON says; key and payload are malloc'd. */
+static struct saga_record record_in(const json_t *json) {
+    const json_t *saga = json_object_get(json, "saga");
+    struct saga_record record = {
+        .lsn = number_in(json, "lsn"),
+        .previous_lsn = number_in(json, "previous_lsn"),
+        .at_ms = (int64_t)number_in(json, "at_ms"),
+        .wall_ms = (int64_t)number_in(json, "wall_ms"),
+        .definition_lsn = number_in(json, "definition_lsn"),
+        .epoch = (uint32_t)number_in(json, "epoch"),
+        .attempt = (uint32_t)number_in(json, "attempt"),
+        .incarnation = (uint16_t)number_in(json, "incarnation"),
+        .revision = (uint16_t)number_in(json, "revision"),
+        .fact = named_in(json, "fact", saga_fact_name),
+        .step = json_object_get(json, "step") != NULL ? (uint8_t)number_in(json, "step")
+                                                      : SAGA_STEP_NONE,
+        .operation = named_in(json, "operation", saga_operation_name),
+        .verdict = named_in(json, "verdict", saga_verdict_name),
+        .reason = named_in(json, "reason", saga_reason_name),
+        .outcome = named_in(json, "outcome", saga_outcome_name),
+        .verb = named_in(json, "verb", saga_verb_name),
+        .key = bytes_in(json, "key", "key_base64"),
+        .payload = bytes_in(json, "payload", "payload_base64"),
+    };
+    ck_assert(saga == NULL || saga_id_parse(json_string_value(saga), 36, &record.saga));
+    return record;
+}
+
+static void expect_bytes(struct saga_bytes got, struct saga_bytes wanted) {
+    ck_assert_uint_eq(got.size, wanted.size);
+    if (got.size > 0) {
+        ck_assert_mem_eq(got.data, wanted.data, got.size);
+    }
+}
+
+static void expect_equal(const struct saga_record *got, const struct saga_record *wanted) {
+    ck_assert_uint_eq(got->lsn, wanted->lsn);
+    ck_assert_uint_eq(got->previous_lsn, wanted->previous_lsn);
+    ck_assert_mem_eq(&got->saga, &wanted->saga, sizeof got->saga);
+    ck_assert_int_eq(got->at_ms, wanted->at_ms);
+    ck_assert_int_eq(got->wall_ms, wanted->wall_ms);
+    ck_assert_uint_eq(got->definition_lsn, wanted->definition_lsn);
+    ck_assert_uint_eq(got->epoch, wanted->epoch);
+    ck_assert_uint_eq(got->attempt, wanted->attempt);
+    ck_assert_uint_eq(got->incarnation, wanted->incarnation);
+    ck_assert_uint_eq(got->revision, wanted->revision);
+    ck_assert_uint_eq(got->fact, wanted->fact);
+    ck_assert_uint_eq(got->step, wanted->step);
+    ck_assert_uint_eq(got->operation, wanted->operation);
+    ck_assert_uint_eq(got->verdict, wanted->verdict);
+    ck_assert_uint_eq(got->reason, wanted->reason);
+    ck_assert_uint_eq(got->outcome, wanted->outcome);
+    ck_assert_uint_eq(got->verb, wanted->verb);
+    expect_bytes(got->key, wanted->key);
+    expect_bytes(got->payload, wanted->payload);
+}
+
+/* Compares what was printed with the log, record by record. */
+static uint64_t compare_with_log(void) {
+    struct saga_log *log;
+    struct saga_log_reader *reader;
+    struct saga_record wanted;
+    struct saga_fault fault = {0};
+    const struct saga_log_options options = {.data_dir = scratch.path, .read_only = true};
+    uint64_t count = 0;
+    ck_assert_int_eq(saga_log_open(&log, &options, &fault), SAGA_OK);
+    ck_assert_int_eq(saga_log_reader_open(log, &reader, &fault), SAGA_OK);
+    const char *line = printed;
+    for (; saga_log_reader_next(reader, &wanted, &fault) == SAGA_OK; count++) {
+        const char *end = strchr(line, '\n');
+        json_error_t error;
+        ck_assert_ptr_nonnull(end);
+        json_t *json =
+            json_loadb(line, (size_t)(end - line), JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+        ck_assert_msg(json != NULL, "%s: %.*s", error.text, (int)(end - line), line);
+        struct saga_record got = record_in(json);
+        expect_equal(&got, &wanted);
+        free((void *)(uintptr_t)got.key.data);
+        free((void *)(uintptr_t)got.payload.data);
+        json_decref(json);
+        line = end + 1;
+    }
+    ck_assert_str_eq(line, "");
+    saga_log_reader_close(reader);
+    saga_log_close(log);
+    return count;
+}
+
+/* ---------------------------------------------------------------------- tests */
+
+START_TEST(every_record_of_every_kind_can_be_read_back) {
+    stories_write(scratch.path);
+    ck_assert_int_eq(SAGALOG(scratch.path, "export"), 0);
+    ck_assert_str_eq(complained, "");
+    ck_assert_uint_eq(compare_with_log(), 187);
+}
+END_TEST
+
+START_TEST(what_no_daemon_would_write_can_be_read_back) {
+    static const uint8_t every_byte[] = {0xff, 0x00, 0x80, 0xc0, 0xaf, 0x0a};
+    daemon_open(scratch.path);
+    daemon_kill();
+    /* Numbers and names of a later version, and bytes that are no text; all lengths of base64. */
+    for (uint32_t i = 0; i <= sizeof every_byte; i++) {
+        (void)record_append(scratch.path, (struct saga_record){
+                                              .fact = (uint8_t)(200 + i),
+                                              .step = (uint8_t)(250 + i),
+                                              .saga = {.bytes = {i == 3 ? 0 : 7}},
+                                              .at_ms = INT64_MIN + i,
+                                              .wall_ms = -1,
+                                              .definition_lsn = UINT64_MAX - i,
+                                              .attempt = UINT32_MAX,
+                                              .incarnation = UINT16_MAX,
+                                              .revision = UINT16_MAX,
+                                              .operation = 255,
+                                              .verdict = 99,
+                                              .reason = 7,
+                                              .outcome = 3,
+                                              .verb = 3,
+                                              .key = {.data = every_byte, .size = i},
+                                              .payload = {.data = every_byte, .size = i},
+                                          });
+    }
+    /* A text with all that JSON has to escape, U+0000 too. */
+    (void)record_append(scratch.path,
+                        (struct saga_record){
+                            .fact = SAGA_OPERATOR_ACTED,
+                            .step = SAGA_STEP_NONE,
+                            .key = {.data = "a\0\x1b\"\\\n\x7f\xc2\x85\xe2\x80\xae", .size = 12},
+                            .payload = {.data = "\xf0\x9f\x9a\x97\xf3\xa0\x81\x81", .size = 8},
+                        });
+    ck_assert_int_eq(SAGALOG(scratch.path, "export", "--json"), 0);
+    expect_in(printed, "\"fact\":200");
+    expect_in(printed, "\"definition_lsn\":\"18446744073709551615\"");
+    expect_in(printed, "\"payload_base64\":\"/wCAwK8K\"");
+    /* The direction of writing and a control character in one code: escaped as well. */
+    expect_in(printed, "\\u007f\\u0085\\u202e");
+    ck_assert_uint_eq(compare_with_log(), 10);
+}
+END_TEST
+
+/* Appends a lot in one go. */
+static int write_much(void *count) {
+    struct saga_log *log;
+    struct saga_fault fault;
+    static char payload[4096];
+    const struct saga_log_options options = {.data_dir = scratch.path, .map_bytes_max = 1u << 30};
+    memset(payload, 'x', sizeof payload);
+    if (saga_log_open(&log, &options, &fault) != SAGA_OK) {
+        return 1;
+    }
+    for (int i = 0; i < *(int *)count; i++) {
+        const struct saga_record record = {
+            .lsn = saga_log_next_lsn(log),
+            .fact = SAGA_EPOCH_STARTED,
+            .step = SAGA_STEP_NONE,
+            .epoch = 1,
+            .at_ms = 1,
+            .payload = {.data = payload, .size = sizeof payload},
+        };
+        if (saga_log_batch_full(log) && saga_log_flush(log, &fault) != SAGA_OK) {
+            return 1;
+        }
+        saga_log_append(log, &record);
+    }
+    const bool flushed = saga_log_flush(log, &fault) == SAGA_OK;
+    saga_log_close(log);
+    return flushed ? 0 : 1;
+}
+
+/* The most memory of its own (not of the mapped file) that an export took. */
+static long export_kib(const char *name) {
+    struct sagalog_process process;
+    char line[256];
+    long kib = -1;
+    sagalog_start(&process, scratch.path, name, NULL);
+    sagalog_await(&process, "\n"); /* it stands in write(): the pipe is full */
+    (void)snprintf(line, sizeof line, "/proc/%d/status", (int)process.pid);
+    FILE *file = fopen(line, "r");
+    ck_assert_ptr_nonnull(file);
+    while (fgets(line, sizeof line, file) != NULL) {
+        (void)sscanf(line, "RssAnon: %ld kB", &kib);
+    }
+    (void)fclose(file);
+    ck_assert_int_eq(close(process.out), 0);
+    process.out = -1;
+    const int status = sagalog_end(&process);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%d: %s", status, complained);
+    return kib;
+}
+
+START_TEST(memory_does_not_grow_with_the_log) {
+    int few = 2000;
+    int many = 18000;
+    ck_assert_int_eq(child_run(write_much, &few), 0);
+    const long small = export_kib("export");
+    ck_assert_int_eq(child_run(write_much, &many), 0);
+    const long large = export_kib("export");
+    ck_assert_msg(small > 0 && large < small + 1024, "%ld and %ld KiB", small, large);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("sagalog export");
+    TCase *tests = tcase_create("export");
+    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, every_record_of_every_kind_can_be_read_back);
+    tcase_add_test(tests, what_no_daemon_would_write_can_be_read_back);
+    tcase_add_test(tests, memory_does_not_grow_with_the_log);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
