@@ -43,8 +43,8 @@ struct saga_log {
     uint32_t epoch; /* of the last record, batch included */
     uint64_t commits;
     uint64_t record_bytes;
-    uint32_t full_percent; /* as of the last flush */
-    bool full_percent_known;
+    struct saga_store_fill fill; /* as of the last flush */
+    bool fill_known;
     bool read_only;
     uint32_t lost; /* records of this batch that there was no memory for */
     bool failed;   /* takes nothing more */
@@ -351,7 +351,7 @@ enum saga_error saga_log_flush(struct saga_log *log, struct saga_fault *fault) {
     }
     log->meta = meta;
     log->commits++;
-    log->full_percent_known = false;
+    log->fill_known = false;
     saga_batch_clear(&log->batch);
     return SAGA_OK;
 }
@@ -394,7 +394,9 @@ void saga_log_usage(struct saga_log *log, struct saga_log_usage *usage) {
     };
 }
 
-static uint32_t percent_of(const struct saga_store_fill *fill) {
+/* With what the batch will take. */
+static uint32_t percent_of(const struct saga_store_fill *fill, uint64_t batch_bytes) {
+    uint64_t bytes = fill->bytes + batch_bytes;
     uint64_t spared = fill->system_bytes / 100 * (100 - SAGA_LOG_FULL_PERCENT);
     if (spared > SYSTEM_BYTES_SPARED) {
         spared = SYSTEM_BYTES_SPARED;
@@ -404,17 +406,15 @@ static uint32_t percent_of(const struct saga_store_fill *fill) {
     if (most > fill->bytes_max) {
         most = fill->bytes_max;
     }
-    return fill->bytes >= most ? 100 : (uint32_t)(fill->bytes / ((most + 99) / 100));
+    return bytes >= most ? 100 : (uint32_t)(bytes / ((most + 99) / 100));
 }
 
 uint32_t saga_log_full_percent(struct saga_log *log) {
-    if (!log->full_percent_known) {
-        struct saga_store_fill fill;
-        saga_store_fill(log->store, &fill);
-        log->full_percent = percent_of(&fill);
-        log->full_percent_known = true;
+    if (!log->fill_known) {
+        saga_store_fill(log->store, &log->fill);
+        log->fill_known = true;
     }
-    return log->full_percent;
+    return percent_of(&log->fill, saga_batch_bytes(&log->batch));
 }
 
 uint32_t saga_log_reap_readers(struct saga_log *log) {

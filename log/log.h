@@ -96,8 +96,8 @@ struct saga_log_usage {
 };
 void saga_log_usage(struct saga_log *log, struct saga_log_usage *usage);
 
-/* How full the log is, 0 to 100: what it takes up of what it could ever take,
- * which is its map, or less where the file system has less room. Starts are
+/* How full the log is, 0 to 100: what it takes up, batch included, of what it
+ * could ever take, which is its map, or less where the file system has less room. Starts are
  * refused from SAGA_LOG_FULL_PERCENT on: the rest is for finishing. Cheap: asks
  * the system once a flush at most. */
 #define SAGA_LOG_FULL_PERCENT 85

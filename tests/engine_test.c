@@ -52,6 +52,7 @@ static struct world {
     bool refuses;       /* the outlet carries nothing */
     uint32_t sagas_max; /* 0: 1000 */
     bool counts;        /* the outlet only counts */
+    uint64_t map_bytes; /* 0: 64 MiB */
 } world;
 
 static bool take_command(void *context, const struct saga_dispatch *dispatch) {
@@ -107,7 +108,8 @@ static void commit(void);
 static void open_world(void) {
     struct saga_fault fault = {0};
     struct saga_engine_config config;
-    const struct saga_log_options options = {.data_dir = world.dir, .map_bytes_max = 64u << 20};
+    const struct saga_log_options options = {
+        .data_dir = world.dir, .map_bytes_max = world.map_bytes != 0 ? world.map_bytes : 64u << 20};
     const struct saga_outlet outlet = {.send = take_command, .changed = note_changed};
     saga_engine_config_default(&config);
     config.limits.sagas_max = world.sagas_max != 0 ? world.sagas_max : 1000;
@@ -134,12 +136,17 @@ static void restart(void) {
     open_world();
 }
 
-static void set_up(void) {
+static void set_up_with_map(uint64_t map_bytes) {
     memset(&world, 0, sizeof world);
+    world.map_bytes = map_bytes;
     world.now = (struct saga_moment){.boot_ms = 1000, .wall_ms = 1700000000000};
     strcpy(world.dir, "/tmp/engine-test-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(world.dir));
     open_world();
+}
+
+static void set_up(void) {
+    set_up_with_map(0);
 }
 
 static void tear_down(void) {
@@ -712,6 +719,29 @@ START_TEST(a_crowd_that_nobody_carries_is_more_than_one_batch) {
 }
 END_TEST
 
+START_TEST(starts_of_one_turn_leave_room_for_finishing) {
+    enum { LARGE = 256 << 10, STARTS = 100 };
+    static struct saga_request requests[STARTS];
+    static char input[LARGE];
+    struct saga_fault fault = {0};
+    int taken = 0;
+    tear_down();
+    set_up_with_map(8u << 20);
+    world.counts = true;
+    memset(input, 'x', sizeof input - 1);
+    memcpy(input, "{\"a\":\"", 6);
+    memcpy(input + sizeof input - 3, "\"}", 2);
+    while (taken < STARTS && !saga_engine_batch_full(world.engine)) {
+        requests[taken] = start_request("", input);
+        saga_engine_take(world.engine, &requests[taken++], world.now);
+    }
+    ck_assert_msg(saga_engine_commit(world.engine, world.now, &fault) == SAGA_OK, "%s", fault.text);
+    ck_assert_int_eq(requests[0].result, SAGA_RESULT_CREATED);
+    ck_assert_int_eq(requests[taken - 1].result, SAGA_RESULT_FULL);
+    ck_assert_uint_le(stats().log.bytes * 100 / stats().log.bytes_max, 95);
+}
+END_TEST
+
 START_TEST(a_sweep_finds_no_orphans) {
     ck_assert_int_eq(start("k1", "{}"), SAGA_RESULT_CREATED);
     saga_engine_sweep(world.engine, world.now);
@@ -754,6 +784,7 @@ int main(void) {
     tcase_add_test(tests, data_that_outgrows_a_command_parks_the_saga);
     tcase_add_test(tests, a_crowd_that_times_out_at_once_is_more_than_one_batch);
     tcase_add_test(tests, a_crowd_that_nobody_carries_is_more_than_one_batch);
+    tcase_add_test(tests, starts_of_one_turn_leave_room_for_finishing);
     tcase_add_test(tests, a_sweep_finds_no_orphans);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
