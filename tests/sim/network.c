@@ -210,7 +210,7 @@ bool sim_network_send(void *context, const struct saga_dispatch *dispatch) {
         .shape = shape,
         .step = step,
         .name = dispatch->name,
-        .issued_at_ms = dispatch->issued_at_ms,
+        .issued_at_ms = dispatch->command_at_ms,
         .deadline_ms = dispatch->deadline_ms,
         .body_size = dispatch->body_size,
     };
