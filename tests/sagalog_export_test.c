@@ -216,19 +216,20 @@ START_TEST(what_no_daemon_would_write_can_be_read_back) {
                                           });
     }
     /* A text with all that JSON has to escape, U+0000 too. */
-    (void)record_append(scratch.path,
-                        (struct saga_record){
-                            .fact = SAGA_OPERATOR_ACTED,
-                            .step = SAGA_STEP_NONE,
-                            .key = {.data = "a\0\x1b\"\\\n\x7f\xc2\x85\xe2\x80\xae", .size = 12},
-                            .payload = {.data = "\xf0\x9f\x9a\x97\xf3\xa0\x81\x81", .size = 8},
-                        });
+    (void)record_append(
+        scratch.path,
+        (struct saga_record){
+            .fact = SAGA_OPERATOR_ACTED,
+            .step = SAGA_STEP_NONE,
+            .key = {.data = "a\0\x1b\"\\\n\x7f\xc2\x85\xe2\x80\xae\xe2\x80\xac", .size = 15},
+            .payload = {.data = "\xf0\x9f\x9a\x97\xf3\xa0\x81\x81", .size = 8},
+        });
     ck_assert_int_eq(SAGALOG(scratch.path, "export", "--json"), 0);
     expect_in(printed, "\"fact\":200");
     expect_in(printed, "\"definition_lsn\":\"18446744073709551615\"");
     expect_in(printed, "\"payload_base64\":\"/wCAwK8K\"");
     /* The direction of writing and a control character in one code: escaped as well. */
-    expect_in(printed, "\\u007f\\u0085\\u202e");
+    expect_in(printed, "\\u007f\\u0085\\u202e\\u202c");
     ck_assert_uint_eq(compare_with_log(), 10);
 }
 END_TEST

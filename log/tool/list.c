@@ -29,13 +29,13 @@ static void print_row(struct saga_output *output, const char *id, const char *na
 
 static void print_saga(struct saga_output *output, const struct saga_story *story) {
     char id[SAGA_TRACE_ID_SIZE];
-    char name[SAGA_NAME_BYTES_MAX + 1];
+    char name[NAME_COLUMNS + 1];
     char time[SAGA_TIME_TEXT_SIZE] = "?";
     char span[SAGA_SPAN_TEXT_SIZE];
-    (void)snprintf(name, sizeof name, "%s", saga_story_name(story));
-    if (strlen(name) > NAME_COLUMNS) {
-        (void)strcpy(name + NAME_COLUMNS - 3, "...");
-    }
+    const char *whole_name = saga_story_name(story);
+    const bool fits = strlen(whole_name) <= NAME_COLUMNS;
+    (void)snprintf(name, sizeof name, "%.*s%s", fits ? NAME_COLUMNS : NAME_COLUMNS - 3, whole_name,
+                   fits ? "" : "...");
     if (story->chain.count > 0) {
         (void)saga_view_time(story->chain.records[0].wall_ms, time);
     }

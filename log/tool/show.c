@@ -1,5 +1,6 @@
 /* sagalog show: the story of one saga. */
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,7 @@ static enum saga_error find(struct saga_session *session, const struct saga_cata
     char id[SAGA_ID_TEXT_SIZE];
     char candidates[CANDIDATES_MAX * (SAGA_ID_TEXT_SIZE + 1)] = "";
     uint64_t matches = 0;
+    size_t used = 0;
     const bool possible = wanted(session->argument, part);
     for (uint64_t i = possible ? saga_catalog_count(catalog) : 0; i > 0; i--) {
         const struct saga_catalog_entry *entry = saga_catalog_at(catalog, i);
@@ -53,7 +55,7 @@ static enum saga_error find(struct saga_session *session, const struct saga_cata
         }
         *found = entry;
         if (matches++ < CANDIDATES_MAX) {
-            (void)strcat(strcat(candidates, " "), id);
+            used += (size_t)snprintf(candidates + used, sizeof candidates - used, " %s", id);
         }
     }
     return matches == 1 ? SAGA_OK : refuse(session, matches, candidates);

@@ -1,5 +1,6 @@
 #include "story.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,7 +128,8 @@ const char *saga_story_name(const struct saga_story *story) {
 char *saga_story_span(const struct saga_story *story, char *text) {
     const struct saga_chain *chain = &story->chain;
     if (chain->count == 0) {
-        return strcpy(text, "?");
+        (void)snprintf(text, SAGA_SPAN_TEXT_SIZE, "?");
+        return text;
     }
     return saga_span_text(chain->records[0].at_ms, chain->records[chain->count - 1].at_ms, text);
 }
