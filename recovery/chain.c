@@ -23,11 +23,23 @@ static enum saga_error grow(struct saga_chain *chain, size_t *room, struct saga_
     return SAGA_OK;
 }
 
+/* Where records are read from: one of the two. */
+struct source {
+    struct saga_log_reader *reader;
+    struct saga_log *log;
+};
+
+static enum saga_error read_from(const struct source *source, uint64_t lsn,
+                                 struct saga_record *record, struct saga_fault *fault) {
+    return source->reader != NULL ? saga_log_reader_read(source->reader, lsn, record, fault)
+                                  : saga_log_read(source->log, lsn, record, fault);
+}
+
 /* Record `lsn`; `after` is the one that named it, 0: the caller. */
-static enum saga_error read_one(struct saga_log_reader *reader, const struct saga_id *id,
-                                uint64_t lsn, uint64_t after, struct saga_record *record,
+static enum saga_error read_one(const struct source *source, const struct saga_id *id, uint64_t lsn,
+                                uint64_t after, struct saga_record *record,
                                 struct saga_fault *fault) {
-    const enum saga_error error = saga_log_reader_read(reader, lsn, record, fault);
+    const enum saga_error error = read_from(source, lsn, record, fault);
     if (error == SAGA_ERROR_NOT_FOUND && after != 0) {
         return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
                               "record %" PRIu64 ", which record %" PRIu64
@@ -60,9 +72,9 @@ static void reverse(struct saga_chain *chain) {
     }
 }
 
-enum saga_error saga_chain_read(struct saga_chain *chain, struct saga_log_reader *reader,
-                                const struct saga_id *id, uint64_t last_lsn,
-                                struct saga_fault *fault) {
+static enum saga_error read_back(struct saga_chain *chain, const struct source *source,
+                                 const struct saga_id *id, uint64_t last_lsn,
+                                 struct saga_fault *fault) {
     size_t room = 0;
     uint64_t after = 0;
     enum saga_error error = SAGA_OK;
@@ -74,7 +86,7 @@ enum saga_error saga_chain_read(struct saga_chain *chain, struct saga_log_reader
             error = grow(chain, &room, fault);
         }
         if (error == SAGA_OK) {
-            error = read_one(reader, id, lsn, after, &chain->records[chain->count], fault);
+            error = read_one(source, id, lsn, after, &chain->records[chain->count], fault);
         }
         if (error != SAGA_OK) {
             saga_chain_fini(chain);
@@ -88,6 +100,20 @@ enum saga_error saga_chain_read(struct saga_chain *chain, struct saga_log_reader
     }
     reverse(chain);
     return SAGA_OK;
+}
+
+enum saga_error saga_chain_read(struct saga_chain *chain, struct saga_log_reader *reader,
+                                const struct saga_id *id, uint64_t last_lsn,
+                                struct saga_fault *fault) {
+    const struct source source = {.reader = reader};
+    return read_back(chain, &source, id, last_lsn, fault);
+}
+
+enum saga_error saga_chain_read_batch(struct saga_chain *chain, struct saga_log *log,
+                                      const struct saga_id *id, uint64_t last_lsn,
+                                      struct saga_fault *fault) {
+    const struct source source = {.log = log};
+    return read_back(chain, &source, id, last_lsn, fault);
 }
 
 void saga_chain_fini(struct saga_chain *chain) {

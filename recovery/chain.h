@@ -37,6 +37,13 @@ SAGA_CHECKED enum saga_error saga_chain_read(struct saga_chain *chain,
                                              struct saga_log_reader *reader,
                                              const struct saga_id *id, uint64_t last_lsn,
                                              struct saga_fault *fault);
+
+/* The same from the log itself, for the thread that appends: also what is in the
+ * batch and not committed yet. Keys and payloads are valid until the next append
+ * or flush. */
+SAGA_CHECKED enum saga_error saga_chain_read_batch(struct saga_chain *chain, struct saga_log *log,
+                                                   const struct saga_id *id, uint64_t last_lsn,
+                                                   struct saga_fault *fault);
 void saga_chain_fini(struct saga_chain *chain);
 
 /* Folds the records. *saga is malloc'd and the caller's, also on LOG_REFUSED,

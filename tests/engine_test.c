@@ -650,17 +650,37 @@ START_TEST(what_a_draining_engine_holds_back_does_not_expire) {
 }
 END_TEST
 
-START_TEST(data_that_outgrows_a_command_parks_the_saga) {
-    static char body[800 << 10];
-    ck_assert_int_eq(start("k1", "{}"), SAGA_RESULT_CREATED);
-    struct saga_id id = listing.id;
-    int size =
-        snprintf(body, sizeof body, "{\"reply_state\":\"ROOM_BOOKED\",\"content\":{\"a\":\"");
-    memset(body + size, 'x', sizeof body - 32 - (size_t)size);
-    strcpy(body + sizeof body - 32, "\"}}");
+/* A done reply whose content has `size` bytes under `name`. */
+static const char *large_reply(char *body, size_t size, const char *event, const char *name) {
+    int head = sprintf(body, "{\"reply_state\":\"%s\",\"content\":{\"%s\":\"", event, name);
+    memset(body + head, 'x', size);
+    strcpy(body + head + size, "\"}}");
+    return body;
+}
+
+START_TEST(data_that_outgrows_a_command_parks_the_saga_and_it_can_still_go_back) {
+    static char body[1 << 20];
+    static char input[700 << 10];
+    struct saga_id id;
+    memcpy(input, "{\"a\":\"", 6);
+    memset(input + 6, 'x', sizeof input - 9);
+    strcpy(input + sizeof input - 3, "\"}");
+    ck_assert_int_eq(start("k1", input), SAGA_RESULT_CREATED);
+    id = listing.id;
+    large_reply(body, 700 << 10, "ROOM_BOOKED", "b");
     ck_assert_int_eq(reply(&world.sent[0], body), SAGA_ANSWER_TAKEN);
-    ck_assert_str_eq(status_of(id), "running"); /* 800 KiB still fit */
-    ck_assert_int_eq(start("k2", "{}"), SAGA_RESULT_CREATED);
+    ck_assert_str_eq(status_of(id), "parked");
+    ck_assert_uint_eq(world.sent_count, 1);
+    struct saga_request request = {
+        .type = SAGA_REQUEST_CANCEL, .answered = note_answered, .id = id};
+    saga_engine_take(world.engine, &request, world.now);
+    commit();
+    ck_assert_int_eq(request.result, SAGA_RESULT_ACCEPTED);
+    ck_assert_uint_eq(world.sent_count, 2); /* with the data of the latest body that fitted */
+    ck_assert_str_eq(world.sent[1].name, "hotel.cancel");
+    ck_assert_int_eq(reply(&world.sent[1], "{\"reply_state\":\"ROOM_CANCELLED\"}"),
+                     SAGA_ANSWER_TAKEN);
+    ck_assert_str_eq(status_of(id), "compensated");
 }
 END_TEST
 
@@ -781,7 +801,7 @@ int main(void) {
     tcase_add_test(tests, the_clock_never_goes_back_over_a_restart);
     tcase_add_test(tests, a_draining_engine_sends_nothing_and_starts_nothing);
     tcase_add_test(tests, what_a_draining_engine_holds_back_does_not_expire);
-    tcase_add_test(tests, data_that_outgrows_a_command_parks_the_saga);
+    tcase_add_test(tests, data_that_outgrows_a_command_parks_the_saga_and_it_can_still_go_back);
     tcase_add_test(tests, a_crowd_that_times_out_at_once_is_more_than_one_batch);
     tcase_add_test(tests, a_crowd_that_nobody_carries_is_more_than_one_batch);
     tcase_add_test(tests, starts_of_one_turn_leave_room_for_finishing);

@@ -2,6 +2,7 @@
 #include "journal.h"
 
 #include <check.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -122,6 +123,32 @@ START_TEST(a_closed_pipe_stops_nobody) {
 }
 END_TEST
 
+START_TEST(a_pipe_that_nobody_empties_loses_lines_and_counts_them) {
+    int ends[2];
+    size_t read_bytes = 0;
+    ssize_t got;
+    ck_assert_int_eq(pipe(ends), 0);
+    struct saga_journal journal = {
+        .fd = ends[1], .format = SAGA_JOURNAL_TEXT, .level = SAGA_JOURNAL_INFO};
+    for (int i = 0; i < 5000; i++) { /* far more than a pipe holds: would block for ever */
+        saga_journal_write(&journal, SAGA_JOURNAL_INFO, NULL, "line %d", i);
+    }
+    ck_assert_int_eq(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+    while ((got = read(ends[0], written, sizeof written)) > 0) {
+        read_bytes += (size_t)got;
+    }
+    ck_assert_uint_gt(read_bytes, 4096);
+    saga_journal_write(&journal, SAGA_JOURNAL_INFO, NULL, "there again");
+    got = read(ends[0], written, sizeof written - 1);
+    ck_assert_int_gt(got, 0);
+    written[got] = '\0';
+    ck_assert_ptr_nonnull(strstr(written, "lines were lost"));
+    ck_assert_ptr_nonnull(strstr(written, "there again"));
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("journal");
     TCase *tests = tcase_create("journal");
@@ -132,6 +159,7 @@ int main(void) {
     tcase_add_test(tests, what_is_beyond_the_level_is_not_written);
     tcase_add_test(tests, a_long_text_is_cut_and_stays_one_line);
     tcase_add_test(tests, a_closed_pipe_stops_nobody);
+    tcase_add_test(tests, a_pipe_that_nobody_empties_loses_lines_and_counts_them);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -121,6 +121,20 @@ static void random_bytes(void *context, void *bytes, size_t size) {
     }
 }
 
+/* The engine's time goes on from the log's last record if the wall clock is behind
+ * it: nothing breaks, but times are wrong until the clocks meet. */
+#define CLOCK_BEHIND_MS_MAX 60000
+
+static void say_clock(const struct saga_daemon *daemon, const struct saga_recovery_report *report) {
+    const int64_t behind_ms = report->last_ms - saga_loop_now().wall_ms;
+    if (behind_ms > CLOCK_BEHIND_MS_MAX) {
+        saga_journal_write(daemon->journal, SAGA_JOURNAL_WARNING, NULL,
+                           "this machine's clock is %" PRId64 " s behind the log's last record; "
+                           "set it right: until then the log's times are ahead",
+                           behind_ms / 1000);
+    }
+}
+
 static void say_recovered(const struct saga_daemon *daemon,
                           const struct saga_recovery_report *report) {
     char open[24], quarantined[24], records[24];
@@ -159,6 +173,7 @@ static enum saga_error open_engine(struct saga_daemon *daemon, struct saga_fault
                                              saga_loop_now(), &report, fault);
     if (error == SAGA_OK) {
         say_recovered(daemon, &report);
+        say_clock(daemon, &report);
     }
     return error;
 }

@@ -2,7 +2,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -61,13 +63,13 @@ static size_t escape(const char *text, size_t size, bool quoted, char out[ESCAPE
     uint32_t code = 0;
     const size_t length = saga_utf8_decode(text, size, &code);
     if (length == 0) {
-        (void)strcpy(out, "\\ufffd"); /* a byte that is no UTF-8 */
+        (void)snprintf(out, ESCAPE_BYTES_MAX + 1, "\\ufffd"); /* a byte that is no UTF-8 */
         return 1;
     }
     if (quoted && (code == '"' || code == '\\')) {
         (void)snprintf(out, ESCAPE_BYTES_MAX + 1, "\\%c", (char)code);
     } else if (code == '\n') {
-        (void)strcpy(out, "\\n");
+        (void)snprintf(out, ESCAPE_BYTES_MAX + 1, "\\n");
     } else if (code < 0x20 || (code >= 0x7f && code < 0xa0)) { /* a terminal would obey these */
         (void)snprintf(out, ESCAPE_BYTES_MAX + 1, "\\u%04x", (unsigned)code);
     } else {
@@ -166,6 +168,13 @@ static void put_field(struct line *line, enum saga_journal_format format,
     }
 }
 
+/* True if a line can be written without waiting for a reader: a pipe that
+ * nobody empties says no. What is lost is counted, and told with the next line. */
+static bool can_write(int fd) {
+    struct pollfd out = {.fd = fd, .events = POLLOUT};
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLOUT) != 0;
+}
+
 static void write_all(int fd, const char *bytes, size_t size) {
     while (size > 0) {
         const ssize_t written = write(fd, bytes, size);
@@ -176,6 +185,20 @@ static void write_all(int fd, const char *bytes, size_t size) {
             bytes += written;
             size -= (size_t)written;
         }
+    }
+}
+
+static _Atomic unsigned lost; /* lines, since the last one that was written */
+
+static void tell_lost(const struct saga_journal *journal) {
+    const unsigned count = atomic_exchange(&lost, 0);
+    if (count > 0) {
+        struct line line = {.size = 0};
+        char message[96];
+        (void)snprintf(message, sizeof message, "%u lines were lost: nobody read them", count);
+        begin(&line, journal->format, SAGA_JOURNAL_WARNING, message);
+        put(&line, journal->format == SAGA_JOURNAL_JSON ? "}\n" : "\n");
+        write_all(journal->fd, line.bytes, line.size);
     }
 }
 
@@ -196,5 +219,10 @@ void saga_journal_write(const struct saga_journal *journal, enum saga_journal_le
         put_field(&line, journal->format, &fields[i]);
     }
     put(&line, journal->format == SAGA_JOURNAL_JSON ? "}\n" : "\n");
+    if (!can_write(journal->fd)) {
+        atomic_fetch_add(&lost, 1);
+        return;
+    }
+    tell_lost(journal);
     write_all(journal->fd, line.bytes, line.size);
 }

@@ -3,7 +3,9 @@
  *
  * Hides the three formats, and the escaping that keeps one event on one line
  * whatever is in it. A line is written by one system call, so lines of several
- * threads do not mix. What cannot be written is lost: no saga waits for it.
+ * threads do not mix. What cannot be written at once is lost and counted: no saga
+ * waits for somebody to read. (A line is below PIPE_BUF, as a rule, so a pipe
+ * that takes some of it takes all of it.)
  *
  * Never write a payload into it.
  *

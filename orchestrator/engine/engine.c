@@ -53,7 +53,7 @@ static uint64_t batch_records(const struct saga_engine *engine) {
 /* True if the log has no room for what one more input may bring. */
 static bool log_full(const struct saga_engine *engine) {
     return saga_log_batch_full(engine->log) ||
-           batch_records(engine) + INPUT_RECORDS_MAX > SAGA_LOG_BATCH_MAX;
+           batch_records(engine) + (uint64_t)INPUT_RECORDS_MAX > SAGA_LOG_BATCH_MAX;
 }
 
 bool saga_engine_batch_full(const struct saga_engine *engine) {

@@ -136,6 +136,7 @@ enum saga_error saga_recall_open(struct saga_recall **recall, struct saga_log *l
         return error;
     }
     made->report.open = saga_coordinator_counters(made->coordinator)->open;
+    made->report.last_ms = saga_coordinator_now(made->coordinator);
     *recall = made;
     return SAGA_OK;
 }

@@ -22,6 +22,7 @@ struct saga_recovery_report {
     uint64_t open;        /* of those, not ended */
     uint64_t quarantined; /* of those, out of service */
     uint64_t definitions;
+    int64_t last_ms;             /* the engine's time of the last record; 0: none */
     char first_quarantined[256]; /* which, and why; empty: none */
 };
 

@@ -99,8 +99,8 @@ static enum saga_error copy_body(struct saga_log *log, uint64_t lsn, char **body
     return SAGA_OK;
 }
 
-enum saga_error saga_render(struct saga_log *log, uint64_t last_lsn, void **body, size_t *size,
-                            struct saga_fault *fault) {
+enum saga_error saga_render(struct saga_log *log, enum saga_operation operation, uint64_t last_lsn,
+                            void **body, size_t *size, struct saga_fault *fault) {
     struct since since = {0};
     char *text = NULL;
     uint64_t body_lsn = 0;
@@ -110,6 +110,11 @@ enum saga_error saga_render(struct saga_log *log, uint64_t last_lsn, void **body
     }
     while (error == SAGA_OK && since.count > 0) {
         error = merge(log, since.lsns[--since.count], &text, size, fault);
+    }
+    if (error == SAGA_OK && *size > SAGA_RENDER_BYTES_MAX && operation != SAGA_ACTION) {
+        free(text);
+        text = NULL;
+        error = copy_body(log, body_lsn, &text, size, fault);
     }
     if (error == SAGA_OK && *size > SAGA_RENDER_BYTES_MAX) {
         error =

@@ -172,7 +172,7 @@ static enum saga_answer reply_to_ended(struct saga_engine *engine, struct saga_e
     if (set_aside(entry)) {
         return SAGA_ANSWER_REFUSED;
     }
-    struct saga *saga = saga_revive(engine->log, plan, entry->last_lsn);
+    struct saga *saga = saga_revive(engine->log, plan, &entry->id, entry->last_lsn);
     if (saga == NULL) {
         return SAGA_ANSWER_STALE;
     }

@@ -12,6 +12,7 @@
 #include "log.h"
 
 /* malloc'd, the caller's; NULL: its records cannot be read or make no story. */
-struct saga *saga_revive(struct saga_log *log, const struct saga_plan *plan, uint64_t last_lsn);
+struct saga *saga_revive(struct saga_log *log, const struct saga_plan *plan,
+                         const struct saga_id *id, uint64_t last_lsn);
 
 #endif

@@ -29,6 +29,7 @@ struct saga_lane {
     size_t delay_count;
     struct saga_participant_delay delays[SAGA_PARTICIPANT_SWITCHES_MAX];
     struct batch *batch;
+    size_t batch_max; /* commands of the next transaction; see deliver_batch() */
     pthread_t thread;
 
     pthread_mutex_t mutex;
@@ -143,9 +144,9 @@ static void no_longer_waiting(struct saga_lane *lane, uint32_t count) {
     unlock(lane);
 }
 
-static size_t fill(struct batch *batch, struct saga_local_queue *ready) {
+static size_t fill(struct batch *batch, size_t count_max, struct saga_local_queue *ready) {
     size_t count = 0;
-    while (count < SAGA_PARTICIPANT_BATCH_MAX && ready->first != NULL) {
+    while (count < count_max && ready->first != NULL) {
         batch->deliveries[count] = saga_local_queue_take(ready);
         batch->commands[count] = saga_local_delivery_command(
             batch->deliveries[count], batch->ids[count], batch->sagas[count]);
@@ -170,10 +171,12 @@ static void settle(struct saga_lane *lane, size_t i, struct saga_local_queue *do
     saga_local_delivery_free(delivery); /* the attempt's time will run out */
 }
 
-/* One transaction, of what is ready. */
+/* One transaction, of what is ready. One that fails as a whole is tried again in
+ * halves, so that a command that cannot be carried out ends up alone and holds up
+ * no other; with success they grow again. */
 static void deliver_batch(struct saga_lane *lane, struct saga_local_queue *ready) {
     struct batch *batch = lane->batch;
-    const size_t count = fill(batch, ready);
+    const size_t count = fill(batch, lane->batch_max, ready);
     struct saga_fault fault;
     struct saga_local_queue done = {0};
     if (saga_participant_apply(lane->participant, batch->commands, count, batch->replies, &fault) !=
@@ -183,8 +186,11 @@ static void deliver_batch(struct saga_lane *lane, struct saga_local_queue *ready
             saga_wire_reply_free(&batch->replies[i]);
             deliver_again(lane, batch->deliveries[i]);
         }
+        lane->batch_max = count > 1 ? count / 2 : 1;
         return;
     }
+    lane->batch_max = lane->batch_max > SAGA_PARTICIPANT_BATCH_MAX / 2 ? SAGA_PARTICIPANT_BATCH_MAX
+                                                                       : lane->batch_max * 2;
     for (size_t i = 0; i < count; i++) {
         settle(lane, i, &done);
     }
@@ -287,6 +293,7 @@ enum saga_error saga_lane_open(struct saga_lane **lane, const struct saga_local_
     opened->options = *options;
     opened->participant = participant;
     opened->batch = batch;
+    opened->batch_max = SAGA_PARTICIPANT_BATCH_MAX;
     if (switches != NULL) {
         opened->delay_count = switches->delay_count;
         memcpy(opened->delays, switches->delays, sizeof opened->delays);
