@@ -82,7 +82,7 @@ enum saga_error saga_identity_write(const struct saga_identity *identity, int di
     int length = print_file(text, SAGA_RECORD_FORMAT, identity->text, identity->created);
     int fd = openat(directory_fd, SAGA_IDENTITY_FILE,
                     O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0660);
-    bool written = fd >= 0 && write(fd, text, (size_t)length) == length && fsync(fd) == 0;
+    bool written = fd >= 0 && write(fd, text, (size_t)length) == length;
     int number = errno;
     if (fd >= 0 && close(fd) != 0 && written) {
         written = false;

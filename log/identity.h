@@ -32,8 +32,8 @@ struct saga_identity {
 SAGA_CHECKED enum saga_error saga_identity_make(struct saga_identity *identity,
                                                 struct saga_fault *fault);
 
-/* Writes log.id, which must not exist, into the directory, and syncs it.
- * Errors: FAILED. */
+/* Writes log.id, which must not exist, into the directory; whoever creates the
+ * log syncs it (directory.h). Errors: FAILED. */
 SAGA_CHECKED enum saga_error saga_identity_write(const struct saga_identity *identity,
                                                  int directory_fd, struct saga_fault *fault);
 

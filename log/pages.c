@@ -84,10 +84,6 @@ static enum saga_error read_meta(int fd, const char *path, uint64_t number, uint
     return damage == NULL ? SAGA_OK : refuse(fault, path, where, damage);
 }
 
-static bool is_behind_end(const struct saga_page_tree *tree, uint64_t last_page) {
-    return tree->root != SAGA_PAGE_NONE && tree->root > last_page;
-}
-
 /* Transactions fill the two pages in turn, so they are one apart; in a log
  * nobody wrote to yet both are 0. */
 static bool are_consecutive(const struct saga_page_meta metas[2]) {
@@ -110,12 +106,6 @@ static enum saga_error check_once(int fd, const char *path, struct saga_page_met
         return refuse(fault, path, "meta pages", "the two do not follow one another");
     }
     const struct saga_page_meta *live = &metas[metas[0].transaction < metas[1].transaction];
-    /* The other one may have roots of a transaction that failed: LMDB puts its
-     * number and last page back then, and leaves the rest. */
-    if (is_behind_end(&live->free, live->last_page) ||
-        is_behind_end(&live->main, live->last_page)) {
-        return refuse(fault, path, "meta pages", "a root is behind the last page");
-    }
     uint64_t size_min = (live->last_page + 1) * live->free.page_bytes;
     /* After the meta pages, so that a file which grows meanwhile is not short. */
     struct stat status;
