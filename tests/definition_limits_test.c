@@ -25,6 +25,15 @@ static void check_excerpt(const char *text, const char *expected) {
 
 /* ------------------------------------------------------------ bytes, limits */
 
+START_TEST(no_bytes_at_all_are_no_definition) {
+    struct saga_definition *definition = NULL;
+    struct saga_diagnostics diagnostics = {0};
+    ck_assert_int_eq(saga_definition_parse(NULL, 0, &definition, &diagnostics), SAGA_ERROR_INVALID);
+    ck_assert_uint_eq(diagnostics.count, 1);
+    saga_diagnostics_free(&diagnostics);
+}
+END_TEST
+
 START_TEST(bytes_that_are_no_text_are_refused) {
     static const struct {
         const char *text;
@@ -324,6 +333,7 @@ static Suite *suite(void) {
     Suite *suite = suite_create("definition_limits");
     TCase *limits = tcase_create("limits");
     tcase_add_loop_test(limits, bytes_that_are_no_text_are_refused, 0, BYTES_CASES);
+    tcase_add_test(limits, no_bytes_at_all_are_no_definition);
     tcase_add_test(limits, a_byte_order_mark_is_read_over);
     tcase_add_loop_test(limits, sizes_beyond_the_limits_are_refused, 0, SIZES_CASES);
     tcase_add_test(limits, a_canonical_form_beyond_the_limit_is_refused);

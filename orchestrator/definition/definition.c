@@ -86,7 +86,8 @@ enum saga_error saga_definition_parse(const char *text, size_t size,
     assert(loaded != NULL);
     saga_arena_init(&loaded->arena);
     struct saga_report report;
-    saga_report_init(&report, &loaded->arena, text, size);
+    /* No bytes may come with no address: a record without a payload. */
+    saga_report_init(&report, &loaded->arena, size == 0 ? "" : text, size);
 
     struct saga_draft *draft = saga_arena_take(&loaded->arena, sizeof *draft);
     const struct saga_yaml_node *root = saga_yaml_read(&report);
