@@ -162,7 +162,11 @@ static enum saga_error open_engine(struct saga_daemon *daemon, struct saga_fault
         .changed = changed,
     };
     const int length = snprintf(guard, sizeof guard, "%s/recovery.guard", daemon->config->data_dir);
-    assert(length > 0 && (size_t)length < sizeof guard); /* the log's own path is as long */
+    if (length < 0 || (size_t)length >= sizeof guard) {
+        return saga_fault_set(fault, SAGA_ERROR_FAILED,
+                              "the path of the data directory is longer than the system takes: use "
+                              "a shorter one");
+    }
     saga_engine_config_default(&config);
     config.limits.sagas_max = daemon->config->sagas_max;
     config.limits.resend_per_second = daemon->config->resend_per_second;
