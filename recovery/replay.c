@@ -22,6 +22,7 @@ static enum saga_error judge(const struct replay *replay, const struct saga_reco
                              enum saga_replay result, struct saga_fault *fault) {
     switch (result) {
     case SAGA_REPLAYED:
+    case SAGA_REPLAY_LEFT_OUT:
         break;
     case SAGA_REPLAY_NO_SAGA:
         if (record->fact != SAGA_LATE_REPLY_RECEIVED) {
@@ -73,7 +74,7 @@ static enum saga_error fold(const struct replay *replay, const struct saga_recor
     }
     enum saga_replay result;
     if (left_out) {
-        result = SAGA_REPLAY_QUARANTINED;
+        result = SAGA_REPLAY_LEFT_OUT;
         if (record->fact == SAGA_STARTED) {
             report(replay, record, "begins a saga that has brought recovery down three times");
         }

@@ -25,7 +25,10 @@ static json_t *show_chain(const struct saga_exchange_world *world,
     const struct saga_definition *definition = definition_of(world, listing);
     struct saga *saga = NULL;
     enum saga_error error;
-    if (definition != NULL) {
+    if (listing->left_out) { /* what brought recovery down would bring this thread down */
+        error = saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
+                               "recovery was brought down by it three times");
+    } else if (definition != NULL) {
         error = saga_chain_fold(chain, &definition->plan, &saga, fault);
     } else {
         error = saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED, "its definition cannot be read");

@@ -111,6 +111,7 @@ enum saga_replay {
     SAGA_REPLAY_NO_PLAN,     /* started by a definition that is not there: quarantined */
     SAGA_REPLAY_FULL,        /* more open sagas than the limit */
     SAGA_REPLAY_ILLEGAL,     /* a record of the log itself that cannot be */
+    SAGA_REPLAY_LEFT_OUT,    /* recovery's own: not replayed, since it brought recovery down */
 };
 
 /* Folds one record of the log in. Writes nothing; decides nothing. */

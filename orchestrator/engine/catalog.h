@@ -19,6 +19,7 @@ struct saga_catalog_entry {
     uint64_t last_lsn;
     uint64_t definition_lsn;
     const char *status; /* a static text */
+    bool left_out;      /* do not fold it: it brought recovery down */
 };
 
 /* What a start key stands for. */

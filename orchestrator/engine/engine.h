@@ -71,6 +71,7 @@ struct saga_listing {
     uint64_t last_lsn; /* durable */
     uint64_t definition_lsn;
     const char *status; /* public name; static */
+    bool left_out;      /* quarantined since it brought recovery down: do not fold it */
     uint64_t position;  /* in the order of starts, from 1: LIST's cursor */
 };
 

@@ -59,6 +59,7 @@ static void index_record(void *context, const struct saga_record *record, enum s
         entry = saga_catalog_find(recall->catalog, &record->saga);
     }
     entry->last_lsn = record->lsn;
+    entry->left_out = result == SAGA_REPLAY_LEFT_OUT;
     bool late = result == SAGA_REPLAY_NO_SAGA && record->fact == SAGA_LATE_REPLY_RECEIVED;
     if (result != SAGA_REPLAYED) {
         entry->status = late ? entry->status : "quarantined";

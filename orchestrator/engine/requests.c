@@ -44,6 +44,7 @@ static void give_listing(struct saga_request *request, const struct saga_catalog
         .last_lsn = entry->last_lsn,
         .definition_lsn = entry->definition_lsn,
         .status = entry->status,
+        .left_out = entry->left_out,
         .position = position,
     };
 }
