@@ -226,13 +226,15 @@ static enum saga_error open_api(struct saga_daemon *daemon, struct saga_fault *f
 /* ------------------------------------------------------------- open, close */
 
 static enum saga_error open_parts(struct saga_daemon *daemon, struct saga_fault *fault) {
-    enum saga_error (*const parts[])(struct saga_daemon *, struct saga_fault *) = {
-        load_definitions, /* what is wrong with them is said before anything is touched */
-        open_log,         /* and with it the data directory is ours */
-        open_inbox,       open_participants,
-        open_engine, /* recovers */
-        open_api,         define,
-        start_loop,
+    static enum saga_error (*const parts[])(struct saga_daemon *, struct saga_fault *) = {
+        load_definitions,  /* what is wrong with them is said before anything is touched */
+        open_log,          /* the data directory is ours */
+        open_inbox,        /* where the other threads put what they want of the engine */
+        open_participants, /* of sagad dev */
+        open_engine,       /* recovers */
+        open_api,          /* listens */
+        define,            /* what new sagas are started by */
+        start_loop,        /* from here on things happen */
     };
     enum saga_error error = SAGA_OK;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0] && error == SAGA_OK; i++) {
