@@ -90,6 +90,12 @@ const struct saga_id *sim_check_saga_id(unsigned number) {
     return &sagas[number].id;
 }
 
+unsigned sim_check_number(const struct saga_id *id) {
+    const struct check_saga *saga = check_find(id);
+    assert(saga != NULL);
+    return (unsigned)(saga - sagas);
+}
+
 uint8_t sim_check_parked(unsigned number) {
     return sagas[number].parked;
 }

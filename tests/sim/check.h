@@ -60,6 +60,7 @@ const struct sim_shape *sim_check_shape_of(const struct saga_id *id);
 bool sim_check_has_ended(const struct saga_id *id);
 unsigned sim_check_saga_count(void);
 const struct saga_id *sim_check_saga_id(unsigned number);
+unsigned sim_check_number(const struct saga_id *id);
 /* 0: not parked. */
 uint8_t sim_check_parked(unsigned number);
 bool sim_check_is_open(unsigned number);

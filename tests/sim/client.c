@@ -279,6 +279,19 @@ static void plan_operation(enum saga_request_type type, int64_t about_ms) {
                    NULL, type);
 }
 
+static void cancel(void *context, uint64_t number) {
+    (void)context;
+    pending_deeds--;
+    operate(SAGA_REQUEST_CANCEL, sim_check_saga_id((unsigned)number));
+}
+
+void sim_client_provoke(const struct saga_id *id) {
+    if (sim_fault(SIM_FAULT_CANCEL)) {
+        pending_deeds++;
+        sim_agenda_add(sim_now() + sim_draw_between(0, 1000), cancel, NULL, sim_check_number(id));
+    }
+}
+
 /* Tries what is parked again, where that can help. */
 static void patrol(void *context, uint64_t number) {
     (void)context;
@@ -327,7 +340,7 @@ void sim_clients_begin(void) {
         }
         draw_inputs(want, i);
         plan_start(want, at_ms);
-        if (sim_fault(SIM_FAULT_CANCEL)) {
+        while (sim_fault(SIM_FAULT_CANCEL)) {
             plan_operation(SAGA_REQUEST_CANCEL, at_ms);
         }
         while (sim_fault(SIM_FAULT_OPERATOR_RETRY)) {

@@ -11,8 +11,13 @@
 
 #include <stdbool.h>
 
+#include "saga.h"
+
 /* Plans what they do while there are faults. */
 void sim_clients_begin(void);
+
+/* An operator notices this saga, and may cancel it soon. */
+void sim_client_provoke(const struct saga_id *id);
 
 /* The daemon has died: nobody is answered. */
 void sim_client_daemon_died(void);

@@ -16,7 +16,7 @@
 #include "trace.h"
 
 #define DISK_BYTES ((size_t)1 << 30) /* of addresses; what is written is used */
-#define BLOCKS_MAX 65536
+#define BLOCKS_MAX 200000
 
 struct place {
     size_t offset;

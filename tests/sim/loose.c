@@ -32,7 +32,7 @@ void sim_loose_begin(void) {
     book_count = 0;
     for (int i = 0; i < SIM_PARTY_COUNT; i++) {
         manners[i] = (enum manner)sim_draw_below(3);
-        answers_noop[i] = sim_draw_chance(400);
+        answers_noop[i] = sim_draw_chance(600);
     }
     /* Who says that it keeps a fence is asked behind the pivot until it answers. */
     manners[SIM_LIAR] = (enum manner)sim_draw_below(2);

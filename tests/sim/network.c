@@ -7,6 +7,7 @@
 
 #include "agenda.h"
 #include "check.h"
+#include "client.h"
 #include "daemon.h"
 #include "draw.h"
 #include "ids.h"
@@ -156,6 +157,26 @@ static void depart(const struct sim_command *command, const char *body) {
     travel(message, draw_delay(SIM_FAULT_DELAY, command));
 }
 
+/* A fence has overtaken its action, which is hard on its heels. */
+static void chase(const struct saga_command_id *fence) {
+    for (unsigned i = 0; i < MESSAGES_MAX; i++) {
+        struct message *message = &messages[i];
+        struct saga_command_id *id = &message->command.id;
+        if ((message->stage == TRAVELLING || message->stage == LIMBO) && !message->is_reply &&
+            !message->is_unsent && id->operation == SAGA_ACTION && id->step == fence->step &&
+            memcmp(&id->saga, &fence->saga, sizeof fence->saga) == 0 &&
+            sim_fault(SIM_FAULT_DOUBLE)) {
+            struct message *copy =
+                make(&message->command, message->body, message->command.body_size);
+            if (copy != NULL) {
+                memcpy(copy->name, message->name, sizeof copy->name);
+                travel(copy, sim_draw_between(5, 60));
+            }
+            return;
+        }
+    }
+}
+
 static void come_back(const struct sim_command *command, const char *body) {
     struct message *message = make(command, body, command->body_size);
     if (message != NULL) {
@@ -174,6 +195,10 @@ static bool send(const struct sim_command *command, const char *body) {
     }
     if (sim_trace_wanted()) {
         sim_trace("send       %s#%u", id_text(command, text), command->attempt);
+    }
+    if (command->id.operation == SAGA_FENCE) {
+        sim_client_provoke(&command->id.saga);
+        chase(&command->id);
     }
     if (sim_fault(SIM_FAULT_BROKER_LOSS)) {
         lose_everything();
@@ -285,7 +310,10 @@ void sim_network_reply(const struct sim_command *command, uint8_t verdict, const
     char text[SAGA_COMMAND_TEXT_SIZE];
     struct sim_command answered = *command;
     forge(command);
-    if (sim_fault(SIM_FAULT_REPLY_DROP)) {
+    bool unheard = sim_swarm.doubtful && sim_swarm.rates[SIM_FAULT_REPLY_DROP] > 0 &&
+                   (command->id.operation == SAGA_FENCE || verdict == SAGA_REJECTED) &&
+                   sim_draw_chance(400);
+    if (unheard || sim_fault(SIM_FAULT_REPLY_DROP)) {
         sim_trace("network    reply to %s#%u dropped", id_text(command, text), command->attempt);
         return;
     }

@@ -214,8 +214,8 @@ void sim_services_heal(void) {
     for (int i = 0; i < SIM_PARTY_COUNT; i++) {
         if (stations[i].up_at_ms > sim_now()) {
             stations[i].up_at_ms = sim_now();
-            sim_agenda_add(sim_now(), work, &stations[i], 0);
         }
+        sim_agenda_add(sim_now(), work, &stations[i], 0);
         stations[i].bound_while_down = true;
         if (stations[i].participant != NULL) {
             set_switches((enum sim_party)i);
@@ -351,8 +351,11 @@ static enum saga_participant_crash draw_crash(struct saga_participant *participa
 }
 
 static void go_down(struct station *station, int64_t down_ms) {
-    station->up_at_ms = sim_now() + down_ms;
-    station->bound_while_down = sim_draw_chance(500);
+    if (station->up_at_ms < sim_now() + down_ms) {
+        station->up_at_ms = sim_now() + down_ms;
+    }
+    /* What is unroutable is tried again and again, with a record each: not for hours. */
+    station->bound_while_down = down_ms > 60000 || sim_draw_chance(500);
 }
 
 static void carry_out(struct station *station, struct waiting *batch, unsigned count) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "draw.h"
+#include "swarm.h"
 
 const struct sim_party_row sim_parties[SIM_PARTY_COUNT] = {
     [SIM_BOOKING] = {"booking", true, false, true}, [SIM_PARKING] = {"parking", true, false, true},
@@ -89,6 +90,16 @@ static int64_t one_of(const int64_t *list, size_t count) {
     one_of((const int64_t[]){__VA_ARGS__}, sizeof(int64_t[]){__VA_ARGS__} / sizeof(int64_t))
 
 static struct sim_patience draw_patience(void) {
+    if (sim_swarm.doubtful) {
+        return (struct sim_patience){
+            .timeout_ms = ONE_OF(200, 1000),
+            .deadline_ms = ONE_OF(0, 1000, 5000),
+            .initial_ms = 100,
+            .max_ms = 1000,
+            .factor = 1,
+            .attempts = (uint32_t)ONE_OF(1, 1, 2),
+        };
+    }
     return (struct sim_patience){
         .timeout_ms = ONE_OF(200, 1000, 3000, 10000),
         .deadline_ms = ONE_OF(0, 1000, 5000, 20000, 120000, 300000),
@@ -137,7 +148,7 @@ static void draw_undo(struct sim_shape *shape, uint8_t index) {
         return;
     }
     uint8_t by = sim_parties[step->party].fenced ? undoer_before(shape, index) : 0xff;
-    if (by != 0xff && sim_draw_chance(400)) {
+    if (by != 0xff && sim_draw_chance(sim_swarm.doubtful ? 700 : 400)) {
         step->undo = SIM_UNDO_BY;
         step->undone_by = by;
         return;
@@ -159,10 +170,16 @@ static enum sim_doubt doubt_here(enum sim_doubt said, const struct sim_step *ste
     return said;
 }
 
+static enum sim_doubt draw_one_doubt(void) {
+    if (sim_swarm.doubtful) {
+        return sim_draw_chance(700) ? SIM_DOUBT_FENCE : SIM_DOUBT_COMPENSATE;
+    }
+    return (enum sim_doubt)sim_draw_between(SIM_DOUBT_FENCE, SIM_DOUBT_PARK);
+}
+
 static void draw_doubt(struct sim_step *step, const struct defaults *defaults, struct said *said) {
     said->doubt = step->place != SIM_BEHIND && sim_draw_chance(400);
-    step->doubt =
-        doubt_here(said->doubt ? (enum sim_doubt)sim_draw_between(1, 3) : defaults->doubt, step);
+    step->doubt = doubt_here(said->doubt ? draw_one_doubt() : defaults->doubt, step);
 }
 
 static void draw_budgets(struct sim_step *step, const struct defaults *defaults,
@@ -196,7 +213,7 @@ static void draw_budgets(struct sim_step *step, const struct defaults *defaults,
     }
     said->undo_timeout = sim_draw_chance(200);
     said->undo_deadline = sim_draw_chance(250);
-    said->undo_retry = sim_draw_chance(350);
+    said->undo_retry = sim_draw_chance(sim_swarm.doubtful ? 800 : 350);
     if (said->undo_timeout) {
         step->compensation.timeout_ms = own.timeout_ms;
     }
@@ -341,14 +358,14 @@ static enum sim_party draw_party(unsigned kind) {
 
 static void make_generated(struct sim_shape *shape, const char *name) {
     struct said said[SIM_STEPS_MAX] = {{false}};
-    struct defaults defaults = {.action = draw_patience(),
-                                .doubt = (enum sim_doubt)sim_draw_between(1, 3)};
+    struct defaults defaults = {.action = draw_patience(), .doubt = draw_one_doubt()};
     static const unsigned kinds[] = {0, 0, 0, 0, 1, 2, 2, 3};
-    unsigned kind = kinds[sim_draw_below(sizeof kinds / sizeof kinds[0])];
+    unsigned kind = sim_swarm.doubtful ? 0 : kinds[sim_draw_below(sizeof kinds / sizeof kinds[0])];
     (void)strcpy(shape->name, name);
     shape->step_count = (uint8_t)sim_draw_between(1, 6);
     shape->pivot = sim_draw_chance(650) ? (uint8_t)sim_draw_below(shape->step_count) : 0xff;
-    shape->deadline_ms = sim_draw_chance(200) ? ONE_OF(2000, 10000, 60000) : 0;
+    shape->deadline_ms =
+        sim_draw_chance(sim_swarm.doubtful ? 600 : 200) ? ONE_OF(2000, 10000, 60000) : 0;
     for (uint8_t i = 0; i < shape->step_count; i++) {
         struct sim_step *step = &shape->steps[i];
         (void)snprintf(step->name, sizeof step->name, "s%u", i);
@@ -375,7 +392,7 @@ void sim_shapes_begin(void) {
     static const char *const names[] = {"red", "green", "blue"};
     memset(shapes, 0, sizeof shapes);
     shape_count = 0;
-    unsigned kind = (unsigned)sim_draw_below(10);
+    unsigned kind = sim_swarm.doubtful ? 9 : (unsigned)sim_draw_below(10);
     if (kind < 5) {
         make_booking(&shapes[shape_count++]);
     }

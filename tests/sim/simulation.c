@@ -6,6 +6,7 @@
 #include "daemon.h"
 #include "disk.h"
 #include "draw.h"
+#include "marks.h"
 #include "memory.h"
 #include "network.h"
 #include "participant.h"
@@ -82,6 +83,7 @@ static void wait_until(int64_t at_ms) {
 static void purge_now(void *context, uint64_t number) {
     (void)context;
     (void)number;
+    sim_mark_fault(SIM_FAULT_PURGE);
     sim_check_purged();
     sim_services_purge();
 }

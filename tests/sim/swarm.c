@@ -74,14 +74,32 @@ static void draw_rates(void) {
         sim_swarm.rates[i] = calm ? 0 : draw_rate(is_seldom[i] ? seldom : often);
     }
     if (sim_swarm.rates[SIM_FAULT_BLOAT] != 0) { /* dear: a megabyte each */
-        sim_swarm.rates[SIM_FAULT_BLOAT] = sim_draw_chance(10) ? 300 : 0;
+        sim_swarm.rates[SIM_FAULT_BLOAT] = sim_draw_chance(20) ? 300 : 0;
     }
     sim_swarm.rates[SIM_FAULT_PURGE] = sim_draw_chance(30) ? 100 : 0;
+}
+
+/* Left to chance alone, a fence that stands in for a compensation and is answered when it
+ * has been given up would be too rare. */
+static void make_doubtful(void) {
+    static const enum sim_fault faults[] = {
+        SIM_FAULT_DELAY,  SIM_FAULT_REPLY_DELAY, SIM_FAULT_REPLY_DROP,  SIM_FAULT_DOUBLE,
+        SIM_FAULT_REJECT, SIM_FAULT_CANCEL,      SIM_FAULT_UNDO_REJECT,
+    };
+    sim_swarm.doubtful = true;
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        sim_swarm.rates[faults[i]] = (unsigned)sim_draw_between(100, 400);
+    }
+    sim_swarm.rates[SIM_FAULT_REPLY_DELAY] += 200;
+    sim_swarm.rates[SIM_FAULT_REJECT] += 100;
 }
 
 void sim_swarm_begin(void) {
     memset(&sim_swarm, 0, sizeof sim_swarm);
     draw_rates();
+    if (sim_draw_chance(250)) {
+        make_doubtful();
+    }
     sim_swarm.forgets = sim_draw_chance(100);
     if (sim_swarm.forgets || sim_swarm.rates[SIM_FAULT_PURGE] > 0) {
         /* A command's age is told by two clocks, which may differ by an hour at most. */

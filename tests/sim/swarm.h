@@ -73,6 +73,7 @@ struct sim_swarm {
     unsigned turn_max;   /* requests that the daemon takes at a time */
     unsigned recovery_kills;
     bool forgets;  /* participants purge their rows in the end, before the last commands come */
+    bool doubtful; /* much stays unknown, and much is asked of fences */
     bool shadow;   /* compare live and replayed state after each commit */
     bool reparsed; /* definitions are parsed at every start, not remembered */
 };
