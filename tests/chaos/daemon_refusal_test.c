@@ -35,11 +35,13 @@ START_TEST(a_directory_that_cannot_be_written_is_refused) {
     ck_assert_int_eq(mkdir(fixture_data_dir(), 0550), 0);
     if (geteuid() != 0) {
         ck_assert_int_eq(fixture_run("--data-dir", fixture_data_dir(), NULL), 1);
-    } else { /* root may write everywhere: as somebody else, who may enter */
+    } else { /* root may write everywhere: as somebody else, who can reach this directory alone */
+        file_copy(SAGAD, fixture_path("sagad"));
+        ck_assert_int_eq(chmod(fixture_path("sagad"), 0755), 0);
         ck_assert_int_eq(chmod(fixture_data_dir(), 0555), 0);
         ck_assert_int_eq(chmod(fixture_path("."), 0755), 0);
-        ck_assert_int_eq(fixture_run("/usr/bin/setpriv", "--reuid=65534", "--clear-groups", SAGAD,
-                                     "--data-dir", fixture_data_dir(), NULL),
+        ck_assert_int_eq(fixture_run("/usr/bin/setpriv", "--reuid=65534", "--clear-groups",
+                                     fixture_path("sagad"), "--data-dir", fixture_data_dir(), NULL),
                          1);
     }
     fixture_expect_said(fixture_data_dir());
