@@ -138,6 +138,7 @@ static void wait_for_work(struct saga_loop *loop, int64_t wake_ms) {
 static void *run(void *argument) {
     struct saga_loop *loop = argument;
     struct saga_engine *engine = loop->options.engine;
+    (void)pthread_setname_np(pthread_self(), "engine"); /* for top -H */
     loop->sweep_ms = saga_loop_now().boot_ms + SWEEP_MS;
     for (;;) {
         const int order = atomic_load(&loop->order); /* before the inbox is looked into */

@@ -80,17 +80,19 @@ void saga_playground_greet(const struct saga_config *config, const char *address
                  "\n",
                  config->data_dir, address);
     print_path();
-    (void)printf(
-        "  DIR=%s\n"
-        "  slot=$(parking --db $DIR/parking.db create_parking_slot --name='Slot 1' |\n"
-        "         sed 's/.*\"uuid\": *\"\\([^\"]*\\)\".*/\\1/')\n"
-        "  sagactl start booking --data-dir $DIR --wait \\\n"
-        "          --input '{\"parking_slot_uuid\": \"'$slot'\", \"total\": 10000}'\n"
-        "  sagalog --data-dir $DIR list\n"
-        "  parking --db $DIR/parking.db parking_slot_list\n"
-        "\n"
-        "The same start again finds the slot taken. Kill this process whenever you like (kill -9\n"
-        "%ld) and start it again with --data-dir $DIR: it goes on where it was.\n",
-        config->data_dir, (long)getpid());
+    (void)printf("  DIR=%s\n"
+                 "  slot=$(parking --db $DIR/parking.db create_parking_slot --name='Slot 1' |\n"
+                 "         sed 's/.*\"uuid\": *\"\\([^\"]*\\)\".*/\\1/')\n"
+                 "  sagactl start booking --data-dir $DIR --wait \\\n"
+                 "          --input '{\"parking_slot_uuid\": \"'$slot'\", \"total\": 10000}'\n"
+                 "  sagalog --data-dir $DIR list\n"
+                 "  parking --db $DIR/parking.db parking_slot_list\n"
+                 "\n"
+                 "The same start again finds the slot taken. Kill this process whenever you like:\n"
+                 "\n"
+                 "  kill -9 %ld\n"
+                 "\n"
+                 "and start it again with --data-dir $DIR: it goes on where it was.\n",
+                 config->data_dir, (long)getpid());
     (void)fflush(stdout);
 }

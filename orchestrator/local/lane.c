@@ -254,6 +254,10 @@ static void *run(void *argument) {
     struct saga_lane *lane = argument;
     struct saga_local_queue arrived = {0};
     struct saga_local_queue ready = {0};
+    char name[16]; /* as much as the kernel keeps, for top -H */
+    (void)snprintf(name, sizeof name, "%s",
+                   lane->participant == NULL ? "echo" : saga_participant_name(lane->participant));
+    (void)pthread_setname_np(pthread_self(), name);
     while (take(lane, &arrived)) {
         sort_out(lane, &arrived, &ready);
         deliver(lane, &ready);
