@@ -42,29 +42,57 @@ static const char *data_file(void) {
     return scratch_file(&scratch, "log/data.mdb");
 }
 
-static void setup(void) {
+static struct scratch original; /* the log that each test gets a copy of */
+
+/* Also notes the file as it was three commits before, and tells the last LSNs. */
+static int make_log(void *pipe_end) {
     struct saga_log *log;
     struct saga_fault fault;
     struct splitmix random = {3};
-    scratch_open(&scratch);
+    uint64_t lsns[2] = {0};
     ck_assert_int_eq(try_open(&log, false, &fault), SAGA_OK);
     for (int i = 0; i < 130; i++) {
-        last_but_one = saga_log_durable(log);
+        lsns[0] = saga_log_durable(log);
         ledger_append(log, 1 + (uint32_t)splitmix_below(&random, i % 10 == 0 ? 40 : 4));
         ck_assert_int_eq(saga_log_flush(log, &fault), SAGA_OK);
         if (i == 126) {
-            before = file_read(data_file(), &before_size);
+            file_copy(data_file(), scratch_file(&scratch, "before.mdb"));
         }
     }
-    last_lsn = saga_log_durable(log);
+    lsns[1] = saga_log_durable(log);
     saga_log_close(log);
+    ck_assert_int_eq(write(*(int *)pipe_end, lsns, sizeof lsns), sizeof lsns);
+    return 0;
+}
+
+static void setup_all(void) {
+    uint64_t lsns[2];
+    int ends[2];
+    scratch_open_in_memory(&scratch);
+    ck_assert_int_eq(pipe(ends), 0);
+    ck_assert_int_eq(child_run(make_log, &ends[1]), 0);
+    ck_assert_int_eq(read(ends[0], lsns, sizeof lsns), sizeof lsns);
+    ck_assert_int_eq(close(ends[0]) + close(ends[1]), 0);
+    last_but_one = lsns[0];
+    last_lsn = lsns[1];
+    before = file_read(scratch_file(&scratch, "before.mdb"), &before_size);
     whole = file_read(data_file(), &whole_size);
     ck_assert_uint_eq(whole_size % PAGE, 0);
+    original = scratch;
+}
+
+static void teardown_all(void) {
+    free(whole);
+    free(before);
+    scratch_close(&original);
+}
+
+static void setup(void) {
+    scratch_open_in_memory(&scratch);
+    directory_copy(scratch_file(&original, "log"), scratch_file(&scratch, "log"));
 }
 
 static void teardown(void) {
-    free(whole);
-    free(before);
     scratch_close(&scratch);
 }
 
@@ -507,7 +535,7 @@ START_TEST(files_of_two_logs_do_not_make_one) {
     struct scratch first = scratch;
     struct saga_log *log;
     struct saga_fault fault;
-    scratch_open(&scratch);
+    scratch_open_in_memory(&scratch);
     ck_assert_int_eq(try_open(&log, false, &fault), SAGA_OK);
     saga_log_close(log);
     file_copy(scratch_file(&first, "log/data.mdb"), data_file());
@@ -560,11 +588,13 @@ END_TEST
 static Suite *suite(void) {
     Suite *suite = suite_create("log damage");
     TCase *much = tcase_create("random damage");
+    tcase_add_unchecked_fixture(much, setup_all, teardown_all);
     tcase_add_checked_fixture(much, setup, teardown);
     tcase_set_timeout(much, 3000);
     tcase_add_loop_test(much, a_damaged_log_is_refused_or_unchanged, BIT_FLIPPED, DAMAGE_END);
     suite_add_tcase(suite, much);
     TCase *chosen = tcase_create("chosen damage");
+    tcase_add_unchecked_fixture(chosen, setup_all, teardown_all);
     tcase_add_checked_fixture(chosen, setup, teardown);
     tcase_set_timeout(chosen, 60);
     tcase_add_test(chosen, missing_and_empty_data_is_missed);

@@ -568,7 +568,11 @@ static Suite *suite(void) {
     tcase_add_loop_test(flushing, a_flush_that_fails_ends_the_log, 0, FAILURE_COUNT);
     tcase_add_test(flushing, killed_at_any_call_of_a_flush_the_batch_is_there_or_not);
     tcase_add_test(flushing, a_batch_without_memory_is_lost_as_a_whole);
-    tcase_add_test_raise_signal(flushing, appending_after_a_failed_flush_is_an_assertion, SIGABRT);
+    TCase *impossible = tcase_create("impossible states");
+    tcase_add_unchecked_fixture(impossible, setup, teardown);
+    tcase_add_test_raise_signal(impossible, appending_after_a_failed_flush_is_an_assertion,
+                                SIGABRT);
+    suite_add_tcase(suite, impossible);
     TCase *place = group(suite, "file system");
     tcase_add_test(place, a_file_system_on_the_network_is_refused);
     tcase_add_test(place, a_disk_that_fills_up_is_noticed_before_it_is_full);

@@ -11,13 +11,24 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-void scratch_open(struct scratch *scratch) {
-    const char *parent = getenv("TMPDIR");
-    int length = snprintf(scratch->path, sizeof scratch->path, "%s/saga-test-XXXXXX",
-                          parent != NULL ? parent : "/tmp");
+static void open_in(struct scratch *scratch, const char *parent) {
+    int length = snprintf(scratch->path, sizeof scratch->path, "%s/saga-test-XXXXXX", parent);
     ck_assert_int_lt(length, (int)sizeof scratch->path);
     ck_assert_ptr_nonnull(mkdtemp(scratch->path));
     ck_assert_int_eq(chmod(scratch->path, 0750), 0);
+}
+
+void scratch_open(struct scratch *scratch) {
+    const char *parent = getenv("TMPDIR");
+    open_in(scratch, parent != NULL ? parent : "/tmp");
+}
+
+void scratch_open_in_memory(struct scratch *scratch) {
+    if (access("/dev/shm", W_OK | X_OK) == 0) {
+        open_in(scratch, "/dev/shm");
+    } else {
+        scratch_open(scratch);
+    }
 }
 
 void scratch_close(struct scratch *scratch) {

@@ -21,6 +21,9 @@ struct scratch {
 };
 
 void scratch_open(struct scratch *scratch);
+/* Where writing costs nothing, if there is such a place: for tests that write
+ * much, and to which no disk matters. */
+void scratch_open_in_memory(struct scratch *scratch);
 /* Removes it with all that is in it. */
 void scratch_close(struct scratch *scratch);
 
