@@ -12,3 +12,10 @@ saga_test(api_saga_test LINKS saga_api_fixture)
 saga_test(api_http_test LINKS saga_api_fixture)
 saga_test(listener_test LINKS saga_api_fixture)
 saga_test(api_slow_test LINKS saga_api_fixture)
+
+saga_test(sagactl_lost_test SOURCES sagactl_lost_test.c scratch.c)
+target_compile_definitions(sagactl_lost_test PRIVATE SAGACTL="$<TARGET_FILE:sagactl>")
+add_dependencies(sagactl_lost_test sagactl)
+add_test(NAME sagactl_test COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/sagactl_test.sh
+    ${CMAKE_BINARY_DIR}/bin ${PROJECT_SOURCE_DIR}/examples/booking/booking.yaml)
+set_tests_properties(sagactl_test PROPERTIES LABELS system TIMEOUT 120)

@@ -15,6 +15,7 @@
 struct saga_remote {
     struct saga_http_client *http;
     bool lost;
+    bool heard;
 };
 
 /* ------------------------------------------------------------------ where it is */
@@ -119,6 +120,7 @@ enum saga_error saga_remote_ask(struct saga_remote *remote, const struct saga_qu
     *answer = NULL;
     enum saga_error error = saga_http_client_send(remote->http, &request, &response, fault);
     remote->lost = error == SAGA_ERROR_TIMEOUT || error == SAGA_ERROR_FAILED;
+    remote->heard = error == SAGA_OK;
     if (error != SAGA_OK) {
         fault->error = SAGA_ERROR_UNREACHABLE;
         return SAGA_ERROR_UNREACHABLE;
@@ -130,6 +132,10 @@ enum saga_error saga_remote_ask(struct saga_remote *remote, const struct saga_qu
 
 bool saga_remote_lost(const struct saga_remote *remote) {
     return remote->lost;
+}
+
+bool saga_remote_heard(const struct saga_remote *remote) {
+    return remote->heard;
 }
 
 enum saga_error saga_remote_get(struct saga_remote *remote, const char *path, json_t **answer,

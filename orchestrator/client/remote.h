@@ -40,6 +40,9 @@ SAGA_CHECKED enum saga_error saga_remote_ask(struct saga_remote *remote,
  * carried out is not known. */
 SAGA_CHECKED bool saga_remote_lost(const struct saga_remote *remote);
 
+/* True if the last question had an answer, be it that it is stopping or busy. */
+SAGA_CHECKED bool saga_remote_heard(const struct saga_remote *remote);
+
 /* Asks by GET. */
 SAGA_CHECKED enum saga_error saga_remote_get(struct saga_remote *remote, const char *path,
                                              json_t **answer, struct saga_fault *fault);

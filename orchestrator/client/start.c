@@ -166,10 +166,12 @@ static enum saga_error await(struct saga_remote *remote, const char *id, int64_t
                 return SAGA_OK;
             }
             json_decref(*saga);
-            heard_ms = now_ms();
             pause_ms = PAUSE_MS;
         } else if (error != SAGA_ERROR_UNREACHABLE) {
             return error;
+        }
+        if (saga_remote_heard(remote)) {
+            heard_ms = now_ms();
         }
         if (now_ms() >= deadline_ms) {
             return not_in_time(id, status, fault);

@@ -1,0 +1,247 @@
+#!/bin/sh
+# usage: sagactl_test.sh FOLDER-OF-PROGRAMS EXAMPLE-DEFINITION
+#
+# sagactl as its users call it: what it prints, and its exit statuses, against
+# sagad dev.
+set -eu
+export LC_ALL=C
+unset SAGAD_SERVER SAGAD_DATA_DIR NO_COLOR || true
+
+bin=$1
+example=$2
+sagactl=$bin/sagactl
+folder=$(mktemp -d)
+daemon=
+
+finish() {
+    [ -z "$daemon" ] || kill -9 "$daemon" 2>/dev/null || true
+    rm -rf "$folder"
+}
+trap finish EXIT
+
+fail() {
+    echo "FAILED: $1"
+    echo "--- standard output"
+    cat "$folder/out"
+    echo "--- standard error"
+    cat "$folder/err"
+    exit 1
+}
+
+# expect STATUS COMMAND...: runs it; its output is in out and err.
+expect() {
+    wanted=$1
+    shift
+    status=0
+    "$@" >"$folder/out" 2>"$folder/err" || status=$?
+    [ "$status" = "$wanted" ] || fail "exit status $status instead of $wanted: $*"
+}
+says() { # says out|err TEXT
+    grep -qF -e "$2" "$folder/$1" || fail "standard $1 does not say '$2'"
+}
+silent() { # silent out|err
+    [ ! -s "$folder/$1" ] || fail "standard $1 is not silent"
+}
+
+# open_daemon OPTION...: returns when it is ready.
+open_daemon() {
+    rm -f "$folder/daemon"
+    mkfifo "$folder/daemon"
+    "$bin/sagad" dev --data-dir "$folder/data" "$@" >"$folder/daemon" 2>&1 &
+    daemon=$!
+    exec 3<"$folder/daemon"
+    while read -r line <&3; do
+        echo "$line" >>"$folder/daemon.log"
+        case $line in *"is ready at"*) break ;; esac
+    done
+    cat <&3 >>"$folder/daemon.log" &
+    exec 3<&-
+}
+kill_daemon() {
+    kill -9 "$daemon"
+    wait "$daemon" 2>/dev/null || true
+    daemon=
+}
+
+# ------------------------------------------------------------- without a daemon
+expect 0 "$sagactl" --help
+says out "Commands:"
+expect 0 "$sagactl" start --help
+says out "--input=JSON|@FILE"
+expect 2 "$sagactl"
+says err "which command?"
+expect 2 "$sagactl" strat booking
+says err "did you mean 'start'?"
+expect 2 "$sagactl" start booking
+says err "--input is missing"
+expect 2 "$sagactl" start booking --input '{}' --timeout 3s
+says err "--timeout is for --wait"
+expect 2 "$sagactl" start booking --input '{}' --wait --timeout soon
+says err "such as 500ms"
+expect 2 "$sagactl" get
+expect 2 "$sagactl" get zebra
+says err "no part of an id"
+expect 2 "$sagactl" list --limit 0
+expect 2 "$sagactl" list extra
+expect 2 "$sagactl" list
+says err "where is the daemon?"
+expect 2 "$sagactl" list --server ftp://localhost
+expect 4 "$sagactl" list --data-dir "$folder"
+says err "is sagad running"
+silent out
+expect 4 "$sagactl" --server http://127.0.0.1:1 list
+expect 4 "$sagactl" start booking --input '{}' --wait --data-dir "$folder"
+
+cp "$example" "$folder/good.yaml"
+sed 's/timeout: 10s/timout: 10s/; s/pivot: true/pivot: maybe/' "$example" >"$folder/bad.yaml"
+expect 0 "$sagactl" validate "$folder/good.yaml"
+says out "good.yaml: valid: saga booking, version 1, 6 steps"
+expect 1 "$sagactl" validate "$folder/bad.yaml"
+grep -qE "bad.yaml:[0-9]+:[0-9]+: error: .*timout" "$folder/err" || fail "no place of the error"
+says err "did you mean 'timeout'?"
+expect 1 "$sagactl" validate "$folder/good.yaml" "$folder/bad.yaml"
+says out "good.yaml: valid"
+expect 3 "$sagactl" validate "$folder/missing.yaml"
+says err "No such file"
+expect 1 "$sagactl" validate --json "$folder/bad.yaml"
+says out '"valid":false'
+says out '"hint":"did you mean '
+silent err
+
+# ----------------------------------------------------------------- with a daemon
+mkdir -m 0750 "$folder/data"
+open_daemon
+export SAGAD_DATA_DIR="$folder/data"
+"$bin/parking" --db "$folder/data/parking.db" create_parking_slot --name='Slot 1' >"$folder/slot"
+slot=$(sed 's/.*"uuid": *"\([^"]*\)".*/\1/' "$folder/slot")
+input="{\"parking_slot_uuid\": \"$slot\", \"total\": 10000}"
+
+expect 0 "$sagactl" start booking --input "$input" --wait
+says out "completed"
+says out "confirm"
+silent err
+expect 5 "$sagactl" start booking --input "$input" --wait --timeout 60s
+says out "compensated (rejected)"
+expect 5 "$sagactl" start booking --input "$input" --wait --json
+says out '"status":"compensated","reason":"rejected"'
+[ "$(wc -l <"$folder/out")" = 1 ] || fail "JSON on more than one line"
+
+expect 0 "$sagactl" start booking --input "$input" --key k1
+id=$(cat "$folder/out")
+expect 0 "$sagactl" start booking --input "$input" --key k1
+[ "$(cat "$folder/out")" = "$id" ] || fail "the same key gave another saga"
+expect 1 "$sagactl" start booking --input '{}' --key k1
+says err "with another input"
+echo "$input" >"$folder/input.json"
+expect 0 "$sagactl" start booking --input "@$folder/input.json" --key k1
+[ "$(cat "$folder/out")" = "$id" ] || fail "the same key gave another saga"
+expect 0 sh -c "'$sagactl' start booking --input @- --key k1 <'$folder/input.json'"
+[ "$(cat "$folder/out")" = "$id" ] || fail "the same key gave another saga"
+expect 3 "$sagactl" start bookings --input '{}'
+says err "there is: booking"
+expect 1 "$sagactl" start booking --input '{"a": 1, "a": 2}'
+says err "duplicate object key"
+expect 1 "$sagactl" start booking --input '[1]'
+says err "is an object"
+expect 3 "$sagactl" start booking --input "@$folder/missing"
+head -c 1100000 /dev/zero | tr '\0' ' ' >"$folder/large"
+expect 1 "$sagactl" start booking --input "@$folder/large"
+says err "more than the limit of 1048576 bytes"
+
+expect 0 "$sagactl" list
+says out "ID        SAGA     VERSION  STATUS"
+[ "$(wc -l <"$folder/out")" = 5 ] || fail "not four sagas"
+last=$(printf %s "$id" | tail -c 8)
+says out "$last  booking"
+expect 0 "$sagactl" list --status completed --saga booking
+[ "$(wc -l <"$folder/out")" = 2 ] || fail "not one saga"
+expect 0 "$sagactl" list --limit 2
+says err "there are more than 2"
+expect 0 "$sagactl" list --saga nothing
+silent out
+expect 0 "$sagactl" list --json --limit 1
+says out '"more":true'
+says out "$id"
+expect 1 "$sagactl" list --status done
+says err "there are: running, compensating"
+
+expect 0 "$sagactl" get "$id"
+expect 0 "$sagactl" get "$last"
+says out "id       $id"
+expect 0 "$sagactl" get "$(printf %s "$last" | tr a-f A-F)"
+expect 0 "$sagactl" get --json "$last"
+says out "{\"id\":\"$id\""
+expect 2 "$sagactl" get "$(printf %s "$id" | head -c 4)"
+says err "4 sagas have"
+says err "$id"
+expect 3 "$sagactl" get ffffffff0
+expect 3 "$sagactl" get 00000000-0000-7000-8000-000000000000
+says err "no saga of this id"
+expect 1 "$sagactl" cancel "$last" --reason "no more"
+says err "has ended"
+expect 1 "$sagactl" retry "$last"
+expect 0 "$sagactl" stats
+grep -qE "^starts.started +4$" "$folder/out" || fail "four starts are not counted"
+expect 0 "$sagactl" stats --json
+says out '"starts":{"started":4'
+# an option of one kind wins over the environment
+expect 0 "$sagactl" list --server "unix:$folder/data/sagad.sock"
+expect 4 env SAGAD_SERVER=unix:/nonexistent "$sagactl" list
+expect 0 env SAGAD_SERVER=unix:/nonexistent "$sagactl" list --data-dir "$folder/data"
+kill_daemon
+expect 4 "$sagactl" list
+
+# ---------------------------------------------- parked, not in time, killed, TCP
+mkdir "$folder/definitions"
+cp "$example" "$folder/definitions"
+cat >"$folder/definitions/stuck.yaml" <<'END'
+saga: stuck
+version: 1
+participants:
+  booking: {fenced: true}
+steps:
+  - name: create
+    command: booking.create
+    done: [BOOKING_CREATED]
+    compensation: {command: booking.reject, done: [BOOKING_REJECTED]}
+    timeout: 200ms
+    retry: {attempts: 1}
+    on_unknown: park
+END
+open_daemon --definitions "$folder/definitions" --delay booking.create=2500
+expect 6 "$sagactl" start stuck --input "$input" --wait
+says out "parked (in_doubt)"
+expect 0 "$sagactl" list --status parked
+says out "stuck"
+expect 124 "$sagactl" start booking --input "$input" --wait --timeout 100ms
+says err "goes on; see sagactl get"
+late=$(sed -n 's/.*see sagactl get //p' "$folder/err")
+expect 0 "$sagactl" cancel --json "$late" --reason "it takes too long"
+says out '"result":"accepted"'
+
+# A wait outlives the daemon.
+status=0
+"$sagactl" start booking --input "$input" --key patient --wait --json >"$folder/patient" &
+waiting=$!
+until "$sagactl" start booking --input "$input" --key patient --json | grep -q running; do :; done
+kill_daemon
+open_daemon --listen tcp:127.0.0.1:0
+address=$(sed -n 's/.*is ready at //p' "$folder/daemon.log" | tail -n 1)
+expect 0 "$sagactl" --server "$address" list
+says out "booking"
+# There is no socket in the data directory: it waits on, until there is one again.
+kill_daemon
+open_daemon
+wait $waiting || status=$?
+cp "$folder/patient" "$folder/out"
+[ "$status" = 5 ] || fail "the wait over two kills ended with $status instead of 5"
+says out '"status":"compensated"'
+
+expect 0 env TERM=xterm "$sagactl" list
+if grep -q "$(printf '\033')" "$folder/out"; then
+    fail "colours in a file"
+fi
+kill -TERM "$daemon"
+wait "$daemon" || fail "the daemon did not stop in order"
+daemon=
+echo "sagactl: everything as it should be"
