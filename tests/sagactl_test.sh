@@ -162,7 +162,7 @@ silent out
 expect 0 "$sagactl" list --json --limit 1
 says out '"more":true'
 says out "$id"
-expect 1 "$sagactl" list --status done
+expect 1 "$sagactl" list --status "done"
 says err "there are: running, compensating"
 
 expect 0 "$sagactl" get "$id"

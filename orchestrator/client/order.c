@@ -199,8 +199,6 @@ static const struct argp_option act_options[] = {
     {0},
 };
 
-static const struct argp_option no_options[] = {{0}};
-
 static const struct {
     const char *name;
     char *title; /* of its --help */
@@ -221,7 +219,7 @@ static const struct {
      (char[]){"sagactl get"},
      "get ID",
      SAGA_ORDER_GET,
-     {no_options, parse_id, "ID", "Shows one saga. ID is any part of its id that only one has.",
+     {NULL, parse_id, "ID", "Shows one saga. ID is any part of its id that only one has.",
       common_child, NULL, NULL}},
     {"list",
      (char[]){"sagactl list"},
@@ -248,15 +246,14 @@ static const struct {
      (char[]){"sagactl validate"},
      "validate FILE...",
      SAGA_ORDER_VALIDATE,
-     {no_options, parse_files, "FILE...",
+     {NULL, parse_files, "FILE...",
       "Checks definitions, and prints every error with its place. Needs no daemon.", common_child,
       NULL, NULL}},
     {"stats",
      (char[]){"sagactl stats"},
      "stats",
      SAGA_ORDER_STATS,
-     {no_options, parse_none, NULL, "Shows every counter of the daemon.", common_child, NULL,
-      NULL}},
+     {NULL, parse_none, NULL, "Shows every counter of the daemon.", common_child, NULL, NULL}},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
