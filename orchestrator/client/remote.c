@@ -228,7 +228,7 @@ static void note_candidate(struct search *search, const json_t *row) {
         return;
     }
     if (search->count++ == 0) {
-        strcpy(search->id, id);
+        memcpy(search->id, id, strlen(id) + 1);
     }
     if (search->count <= CANDIDATES_MAX) {
         const size_t room = sizeof search->candidates - search->candidates_size;
@@ -261,11 +261,11 @@ static enum saga_error search_all(struct saga_remote *remote, struct search *sea
 enum saga_error saga_remote_find(struct saga_remote *remote, const char *part,
                                  char id[SAGA_REMOTE_ID_SIZE], struct saga_fault *fault) {
     struct search search = {.count = 0};
-    for (size_t i = 0; part[i] != '\0' && i < sizeof search.part - 1; i++) {
+    for (size_t i = 0; i < sizeof search.part - 1 && part[i] != '\0'; i++) {
         search.part[i] = (char)tolower((unsigned char)part[i]);
     }
     if (strlen(search.part) == SAGA_REMOTE_ID_SIZE - 1) { /* whole */
-        strcpy(id, search.part);
+        memcpy(id, search.part, sizeof search.part);
         return SAGA_OK;
     }
     const enum saga_error error = search_all(remote, &search, fault);
@@ -281,6 +281,6 @@ enum saga_error saga_remote_find(struct saga_remote *remote, const char *part,
             fault, SAGA_ERROR_USAGE, "%zu sagas have '%s' in their ids; give more of one:%s%s",
             search.count, part, search.candidates, search.count > CANDIDATES_MAX ? "\n  ..." : "");
     }
-    strcpy(id, search.id);
+    memcpy(id, search.id, sizeof search.id);
     return SAGA_OK;
 }

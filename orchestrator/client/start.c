@@ -239,7 +239,7 @@ int saga_command_start(struct saga_remote *remote, const struct saga_order *orde
     struct saga_fault fault;
     char *body = NULL;
     char key[64];
-    json_t *answer;
+    json_t *answer = NULL;
     enum saga_error error = make_body(order, &body, &fault);
     if (error == SAGA_OK) {
         error = make_key(key, &fault);

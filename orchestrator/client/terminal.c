@@ -113,7 +113,7 @@ struct saga_table {
 
 /* Names and numbers are ASCII (docs/definition.md): a byte is a column. */
 struct saga_table *saga_table_open(const struct saga_column *columns, size_t count) {
-    assert(count <= COLUMNS_MAX);
+    assert(count > 0 && count <= COLUMNS_MAX);
     struct saga_table *table = checked(calloc(1, sizeof *table));
     table->columns = columns;
     table->column_count = count;
@@ -138,11 +138,12 @@ void saga_table_add(struct saga_table *table, const char *const *cells) {
 static size_t terminal_width(void) {
     struct winsize size;
     const char *columns = getenv("COLUMNS");
+    const long wanted = columns != NULL ? strtol(columns, NULL, 10) : 0;
     if (!isatty(STDOUT_FILENO)) {
         return SIZE_MAX; /* a file has room */
     }
-    if (columns != NULL && atoi(columns) > 0) {
-        return (size_t)atoi(columns);
+    if (wanted > 0) {
+        return (size_t)wanted;
     }
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
@@ -189,9 +190,11 @@ void saga_table_print(struct saga_table *table) {
                                            : -(int)table->widths[i],
                      column->title, last ? "\n" : "  ");
     }
-    for (size_t i = 0; i < table->cell_count; i++) {
-        print_cell(table, i % table->column_count, table->cells[i]);
-        free(table->cells[i]);
+    for (size_t i = 0; i < table->cell_count;) {
+        for (size_t column = 0; column < table->column_count; column++, i++) {
+            print_cell(table, column, table->cells[i]);
+            free(table->cells[i]);
+        }
     }
     free(table->cells);
     free(table);
@@ -201,16 +204,13 @@ void saga_table_print(struct saga_table *table) {
 
 int64_t saga_terminal_time(const char *time) {
     struct tm utc = {0};
-    int ms;
-    int end = 0;
-    if (sscanf(time, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ%n", &utc.tm_year, &utc.tm_mon, &utc.tm_mday,
-               &utc.tm_hour, &utc.tm_min, &utc.tm_sec, &ms, &end) != 7 ||
-        time[end] != '\0') {
+    const char *fraction = strptime(time, "%Y-%m-%dT%H:%M:%S", &utc);
+    char *end;
+    if (fraction == NULL || *fraction != '.') {
         return -1;
     }
-    utc.tm_year -= 1900;
-    utc.tm_mon -= 1;
-    return (int64_t)timegm(&utc) * 1000 + ms;
+    const long ms = strtol(fraction + 1, &end, 10);
+    return end - fraction == 4 && strcmp(end, "Z") == 0 ? (int64_t)timegm(&utc) * 1000 + ms : -1;
 }
 
 const char *saga_terminal_age(const char *text_of_time, char text[SAGA_AGE_TEXT_SIZE]) {

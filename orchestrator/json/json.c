@@ -100,7 +100,7 @@ static void put(struct text *text, const char *bytes, size_t size) {
     if (text->failed) {
         return;
     }
-    if (text->room - text->size <= size) { /* one more for the NUL */
+    if (text->bytes == NULL || text->room - text->size <= size) { /* one more for the NUL */
         size_t room;
         char *grown = NULL;
         if (!__builtin_add_overflow(text->size, size + 1, &room) && room <= SIZE_MAX / 2) {
@@ -130,10 +130,10 @@ static void put_string(struct text *text, const char *string, size_t size) {
         if (c >= 0x20 && c != '"' && c != '\\') {
             continue;
         }
-        if (c < 0x08 || c == 0x0b || (c > 0x0d && c < 0x20)) {
-            escape_size = snprintf(escape, sizeof escape, "\\u%04x", c);
-        } else if (c < 0x20) {
+        if (c >= 0x08 && c <= 0x0d && c != 0x0b) {
             escape[1] = letters[c - 0x08];
+        } else if (c < 0x20) {
+            escape_size = snprintf(escape, sizeof escape, "\\u%04x", c);
         }
         put(text, string + plain, i - plain);
         put(text, escape, (size_t)escape_size);
