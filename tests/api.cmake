@@ -7,6 +7,7 @@ saga_test(view_test LINKS saga_view saga_json)
 add_library(saga_api_fixture STATIC api_fixture.c scratch.c)
 target_link_libraries(saga_api_fixture PRIVATE saga_flags PUBLIC saga_api saga_chain saga_json
     saga_engine saga_failpoint_none PkgConfig::CHECK Threads::Threads)
+saga_test(exchange_test LINKS saga_api_fixture)
 saga_test(api_start_test LINKS saga_api_fixture)
 saga_test(api_saga_test LINKS saga_api_fixture)
 saga_test(api_http_test LINKS saga_api_fixture)
