@@ -95,6 +95,14 @@ static bool refuse(void *context, const struct saga_dispatch *dispatch) {
     return false;
 }
 
+static void open_scratch(void) {
+    scratch_open(&scratch);
+}
+
+static void close_scratch(void) {
+    scratch_close(&scratch);
+}
+
 /* Everything up to the loop; `send` NULL: participants that answer at once. */
 static void open_world(bool (*send)(void *context, const struct saga_dispatch *dispatch)) {
     struct saga_fault fault = {0};
@@ -102,7 +110,6 @@ static void open_world(bool (*send)(void *context, const struct saga_dispatch *d
     struct saga_diagnostics diagnostics = {0};
     struct saga_recovery_report report;
     struct saga_engine_config config;
-    scratch_open(&scratch);
     const struct saga_log_options log_options = {.data_dir = scratch.path,
                                                  .map_bytes_max = 256u << 20};
     ck_assert_msg(saga_log_open(&log_, &log_options, &fault) == SAGA_OK, "%s", fault.text);
@@ -133,7 +140,6 @@ static void close_world(void) {
     saga_local_close(local);
     saga_inbox_close(inbox);
     saga_log_close(log_);
-    scratch_close(&scratch);
 }
 
 static void put(struct saga_request *request, uint8_t type) {
@@ -254,6 +260,7 @@ int main(void) {
     Suite *suite = suite_create("loop");
     TCase *tests = tcase_create("loop");
     tcase_set_timeout(tests, 120);
+    tcase_add_checked_fixture(tests, open_scratch, close_scratch);
     tcase_add_test(tests, sagas_run_to_their_end);
     tcase_add_test(tests, what_is_due_happens_though_nothing_arrives);
     tcase_add_test(tests, what_nobody_carries_waits_without_haste);

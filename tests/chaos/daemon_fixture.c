@@ -23,12 +23,10 @@ void fixture_open_daemon(void) {
 }
 
 void fixture_close_daemon(void) {
-    char command[SCRATCH_PATH_MAX + 32];
     if (fixture_daemon.pid != 0) {
         daemon_kill(&fixture_daemon);
     }
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", scratch.path); /* it holds directories */
-    ck_assert_int_eq(system(command), 0);
+    scratch_close(&scratch);
 }
 
 const char *fixture_path(const char *name) {
