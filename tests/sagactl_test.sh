@@ -195,7 +195,7 @@ expect 4 "$sagactl" list
 mkdir "$folder/definitions"
 cp "$example" "$folder/definitions"
 cat >"$folder/definitions/stuck.yaml" <<'END'
-saga: stuck
+saga: stuck-for-ever-and-ever
 version: 1
 participants:
   booking: {fenced: true}
@@ -209,10 +209,15 @@ steps:
     on_unknown: park
 END
 open_daemon --definitions "$folder/definitions" --delay booking.create=2500
-expect 6 "$sagactl" start stuck --input "$input" --wait
+expect 6 "$sagactl" start stuck-for-ever-and-ever --input "$input" --wait
 says out "parked (in_doubt)"
 expect 0 "$sagactl" list --status parked
 says out "stuck"
+stuck=$(sed -n 's/ *stuck.*//p' "$folder/out")
+expect 0 "$sagactl" retry "$stuck" --reason "look again"
+says out "retry recorded; the saga is running"
+expect 2 "$sagactl" retry "$stuck" --reason "$(printf '\377')"
+says err "not UTF-8"
 expect 124 "$sagactl" start booking --input "$input" --wait --timeout 100ms
 says err "goes on; see sagactl get"
 late=$(sed -n 's/.*see sagactl get //p' "$folder/err")
@@ -237,6 +242,18 @@ cp "$folder/patient" "$folder/out"
 [ "$status" = 5 ] || fail "the wait over two kills ended with $status instead of 5"
 says out '"status":"compensated"'
 
+# On a terminal: as wide as that is, and in colours if they are wanted.
+if command -v script >/dev/null; then
+    on_terminal() {
+        expect 0 script -qec "env TERM=xterm COLUMNS=54 $* '$sagactl' list" /dev/null
+    }
+    on_terminal NO_COLOR=
+    says out "$(printf '\033[3')"
+    on_terminal NO_COLOR=1
+    ! grep -q "$(printf '\033')" "$folder/out" || fail "colours that are not wanted"
+    [ "$(tr -d '\r' <"$folder/out" | awk '{ if (length > n) n = length } END { print n }')" -le 54 ] ||
+        fail "wider than the terminal"
+fi
 expect 0 env TERM=xterm "$sagactl" list
 if grep -q "$(printf '\033')" "$folder/out"; then
     fail "colours in a file"
