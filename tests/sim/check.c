@@ -62,10 +62,13 @@ const char *check_text(const struct check_saga *saga, uint8_t step) {
     static unsigned next;
     char id[SAGA_ID_TEXT_SIZE];
     char *text = texts[next++ % 2];
-    bool known = step < saga->shape->step_count;
-    (void)snprintf(text, sizeof texts[0], "saga %s (%s)%s%s", saga_id_text(&saga->id, id) + 28,
-                   saga->shape->name, known ? " step " : "",
-                   known ? saga->shape->steps[step].name : "");
+    const char *name = saga_id_text(&saga->id, id) + 28;
+    if (step < saga->shape->step_count) {
+        (void)snprintf(text, sizeof texts[0], "saga %s (%s) step %s", name, saga->shape->name,
+                       saga->shape->steps[step].name);
+    } else {
+        (void)snprintf(text, sizeof texts[0], "saga %s (%s)", name, saga->shape->name);
+    }
     return text;
 }
 
@@ -289,18 +292,21 @@ static void check_log(const struct saga_record *record) {
 
 static void trace_record(const struct saga_record *record) {
     const struct check_saga *saga = check_find(&record->saga);
+    char command[64] = "";
+    char why[64] = "";
     if (!sim_trace_wanted()) {
         return;
     }
-    sim_trace("log        %6" PRIu64 " %s%s%s%s%s%s %u.%u%s%s%s%s", record->lsn,
-              saga_fact_name(record->fact), saga == NULL ? "" : " ",
-              saga == NULL ? "" : check_text(saga, record->step), record->operation != 0 ? " " : "",
-              record->operation != 0 ? saga_operation_name(record->operation) : "",
-              record->operation != 0 ? "" : "", record->revision, record->attempt,
-              record->verdict != 0 ? " " : "",
-              record->verdict != 0 ? saga_verdict_name(record->verdict) : "",
-              record->reason != 0 ? " since " : "",
-              record->reason != 0 ? saga_reason_name(record->reason) : "");
+    if (record->operation != 0) {
+        (void)snprintf(command, sizeof command, " %s %u#%u", saga_operation_name(record->operation),
+                       record->revision, record->attempt);
+    }
+    if (record->reason != 0) {
+        (void)snprintf(why, sizeof why, " since %s", saga_reason_name(record->reason));
+    }
+    sim_trace("log        %6" PRIu64 " %s %s%s %s%s", record->lsn, saga_fact_name(record->fact),
+              saga == NULL ? "" : check_text(saga, record->step), command,
+              record->verdict != 0 ? saga_verdict_name(record->verdict) : "", why);
 }
 
 void sim_check_record(const struct saga_record *record) {
@@ -394,14 +400,11 @@ static void check_backoff(const struct check_saga *saga, uint8_t index, int64_t 
     const struct check_step *step = &saga->steps[index];
     const struct sim_step *plan = &saga->shape->steps[index];
     bool released = !step->by_word && check_answer_lsns[plan->party] > step->ended_lsn;
-    const struct sim_patience *patience = step->op == SAGA_COMPENSATION ? &plan->compensation
-                                          : step->state == SIM_CLOSING
-                                              ? &saga->shape->steps[plan->undone_by].compensation
-                                              : &plan->action;
+    const struct sim_patience *patience = check_patience(saga, index);
     if (step->ended_ms < 0 || step->sent_ms >= 0) {
         return; /* the first attempt, or sent again */
     }
-    if (now_ms < step->ended_ms + 100 && !released) {
+    if (now_ms < step->ended_ms + SIM_BACKOFF_MIN_MS && !released) {
         sim_violation("T3", "%s: attempt %u leaves %lld ms after the one before it",
                       check_text(saga, index), step->attempt, (long long)(now_ms - step->ended_ms));
     }
@@ -451,8 +454,29 @@ void sim_check_send(const struct saga_dispatch *dispatch) {
                       check_text(saga, id->step));
     }
     if (dispatch->attempt == step->attempt && step->open) {
+        if (step->deadline_ms != INT64_MAX &&
+            dispatch->issued_at_ms > step->deadline_ms + SLACK_MS &&
+            !sim_daemon_was_late(step->deadline_ms)) {
+            sim_violation("T3", "%s: its deadline is over, and it is sent again",
+                          check_text(saga, id->step));
+        }
         check_backoff(saga, id->step, dispatch->issued_at_ms);
         step->sent_ms = dispatch->issued_at_ms;
+    }
+}
+
+static bool is_open_attempt(const struct check_step *step, const struct saga_command_id *id,
+                            uint32_t attempt) {
+    return id->operation == step->op && id->revision == step->revisions[id->operation] &&
+           attempt == step->attempt;
+}
+
+void sim_check_refused(const struct saga_command_id *id, uint32_t attempt) {
+    struct check_saga *saga = check_find(&id->saga);
+    assert(saga != NULL); /* sim_check_send() came before */
+    struct check_step *step = &saga->steps[id->step];
+    if (is_open_attempt(step, id, attempt)) {
+        step->turned_away = true;
     }
 }
 
@@ -460,13 +484,26 @@ void sim_check_wired(const struct saga_command_id *id, uint32_t attempt) {
     struct check_saga *saga = check_find(&id->saga);
     assert(saga != NULL); /* sim_check_send() came before */
     struct check_step *step = &saga->steps[id->step];
-    if (id->operation == step->op && id->revision == step->revisions[id->operation] &&
-        attempt == step->attempt) {
+    if (is_open_attempt(step, id, attempt)) {
         step->wired = true;
     }
 }
 
 /* ------------------------------------------------------------------- answers */
+
+void sim_check_said(const struct saga_command_id *id, uint8_t verdict) {
+    struct check_saga *saga = check_find(&id->saga);
+    assert(saga != NULL); /* or no command of its had left */
+    struct check_step *step = &saga->steps[id->step];
+    if (id->operation == SAGA_ACTION && verdict == SAGA_DONE && step->closed && !saga->purged) {
+        sim_violation("C4", "%s is called done by a participant that has closed it",
+                      check_text(saga, id->step));
+    }
+    step->closed =
+        step->closed ||
+        (id->operation == SAGA_COMPENSATION && (verdict == SAGA_DONE || verdict == SAGA_NOOP)) ||
+        (id->operation == SAGA_FENCE && verdict == SAGA_FENCED);
+}
 
 static bool same_bytes(const void *a, size_t a_size, const void *b, size_t b_size) {
     return a_size == b_size && (a_size == 0 || memcmp(a, b, a_size) == 0);

@@ -30,8 +30,12 @@ void sim_check_recovered(const struct saga_coordinator *coordinator,
 
 /* A command leaves. */
 void sim_check_send(const struct saga_dispatch *dispatch);
+/* ... and was refused: no byte has left. */
+void sim_check_refused(const struct saga_command_id *id, uint32_t attempt);
 /* ... and may arrive. */
 void sim_check_wired(const struct saga_command_id *id, uint32_t attempt);
+/* A participant that keeps its fence says something, whoever hears it. */
+void sim_check_said(const struct saga_command_id *id, uint8_t verdict);
 /* A reply was acknowledged. */
 void sim_check_acknowledged(const struct saga_request *request);
 /* An operator was answered. */

@@ -269,7 +269,7 @@ static void check_slots(void) {
             sim_violation("R2", "a slot is held by %s, which is no saga", text(statement, 1));
         }
         bool reserved = strcmp(text(statement, 0), "reserved") == 0;
-        if (saga->outcome != 0 && !saga->purged && (saga->outcome == SAGA_COMPLETED) != reserved) {
+        if (saga->outcome != 0 && !saga->purged && !(reserved && saga->outcome == SAGA_COMPLETED)) {
             sim_violation("R2", "a slot is %s for %s, which has ended", text(statement, 0),
                           check_text(saga, SAGA_STEP_NONE));
         }

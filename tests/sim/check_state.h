@@ -11,6 +11,8 @@
 #include "trace.h"
 
 #define CHECK_SAGAS_MAX 512
+/* No attempt follows another sooner. */
+#define SIM_BACKOFF_MIN_MS 100
 
 struct check_step {
     enum sim_state state;
@@ -23,8 +25,10 @@ struct check_step {
     bool forced;  /* the one compensation that a contradiction forces was issued */
     bool refused; /* debt by a word */
     bool retried; /* debt that is to be tried again */
-    bool wired;   /* some sending of the open attempt may arrive, in this epoch */
-    bool by_word; /* the attempt before this was ended by a word */
+    bool closed;  /* its participant has said that the action has no effect any more, nor will */
+    bool turned_away; /* the open attempt was refused by the outlet, in this epoch */
+    bool wired;       /* some sending of the open attempt may arrive, in this epoch */
+    bool by_word;     /* the attempt before this was ended by a word */
     uint32_t attempt;
     uint32_t spent;
     uint16_t revisions[SAGA_OPERATION_COUNT + 1]; /* the latest issued; 0: none */
@@ -83,8 +87,34 @@ extern uint64_t check_answer_lsns[SIM_PARTY_COUNT];
 /* A record begins a saga: by a shape, for an invocation. */
 struct check_saga *check_begin_saga(const struct saga_record *record);
 
+/* What a record is about. */
+struct scene {
+    struct check_saga *saga;
+    const struct saga_record *record;
+    struct check_step *step; /* NULL: about the whole saga */
+    const struct sim_step *plan;
+};
+
+/* The invariant does not hold for this record. */
+_Noreturn void check_fail(const char *name, const struct scene *scene, const char *why);
+void check_demand(bool condition, const char *name, const struct scene *scene, const char *why);
+
+/* Going backward has nothing (more) to do about this step. */
 bool check_settled(const struct check_saga *saga, uint8_t index);
+/* The pivot certainly had no effect, or there is none. */
 bool check_may_turn_back(const struct check_saga *saga);
+/* done and noop were said of it, and no compensation was forced yet. */
+bool check_contradicts(const struct check_step *step);
+void check_unpark(struct check_saga *saga);
+/* The budget of the driven command. */
+const struct sim_patience *check_patience(const struct check_saga *saga, uint8_t index);
+
+/* A move that the rules have; gives where it leads. */
+enum sim_state check_move(const struct scene *scene, enum sim_move which);
+void check_attempt_begins(struct scene *scene, uint32_t attempt);
+void check_attempt_ends(struct scene *scene);
+void check_reply(struct scene *scene);
+void check_late(struct scene *scene);
 
 /* The records of one saga, by the rules. */
 void check_story(struct check_saga *saga, const struct saga_record *record);

@@ -1,124 +1,12 @@
 /* One saga's records, one after the other, by the checker's own rules. */
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "check_state.h"
-#include "disk.h"
-#include "ids.h"
 #include "marks.h"
 #include "swarm.h"
 
-/* What a record is about. */
-struct scene {
-    struct check_saga *saga;
-    const struct saga_record *record;
-    struct check_step *step; /* NULL: about the whole saga */
-    const struct sim_step *plan;
-};
-
-_Noreturn static void fail(const char *name, const struct scene *scene, const char *why) {
-    sim_violation(name, "%s, record %" PRIu64 " %s (step now %s): %s",
-                  check_text(scene->saga, scene->record->step), scene->record->lsn,
-                  saga_fact_name(scene->record->fact),
-                  scene->step == NULL ? "-" : sim_state_names[scene->step->state], why);
-}
-
-static void demand(bool condition, const char *name, const struct scene *scene, const char *why) {
-    if (!condition) {
-        fail(name, scene, why);
-    }
-}
-
-static const struct sim_patience *patience_of(const struct check_saga *saga, uint8_t index) {
-    const struct check_step *step = &saga->steps[index];
-    const struct sim_step *plan = &saga->shape->steps[index];
-    if (step->op == SAGA_COMPENSATION) {
-        return &plan->compensation;
-    }
-    return step->state == SIM_CLOSING ? &saga->shape->steps[plan->undone_by].compensation
-                                      : &plan->action;
-}
-
-/* A move that the rules have; gives where it leads. */
-static enum sim_state move(const struct scene *scene, enum sim_move which) {
-    enum sim_state next = sim_rule(which, scene->step->state);
-    if (next == 0) {
-        sim_violation("L4", "%s, record %" PRIu64 ": '%s' where the step is '%s'",
-                      check_text(scene->saga, scene->record->step), scene->record->lsn,
-                      sim_move_names[which], sim_state_names[scene->step->state]);
-    }
-    sim_mark_move(which, scene->step->state);
-    return next;
-}
-
-/* ------------------------------------------------------------- the whole saga */
-
-static bool contradicts(const struct check_step *step) {
-    return step->state == SIM_UNDONE && (step->said & SAID_DONE) != 0 &&
-           (step->said & SAID_UNDO(SAGA_NOOP)) != 0 && !step->forced;
-}
-
-bool check_settled(const struct check_saga *saga, uint8_t index) {
-    const struct check_step *step = &saga->steps[index];
-    const struct sim_step *plan = &saga->shape->steps[index];
-    switch (step->state) {
-    case SIM_IDLE:
-    case SIM_REFUSED:
-    case SIM_NEVER_RAN:
-        return true;
-    case SIM_BARRED:
-        return sim_parties[plan->party].fenced || plan->undo == SIM_UNDO_NONE;
-    case SIM_UNDONE:
-        return !contradicts(step);
-    case SIM_OWED:
-        return !step->retried;
-    case SIM_CLOSING:
-    case SIM_UNDOING:
-        return false;
-    case SIM_RUNNING:
-    case SIM_DID:
-    case SIM_DISBELIEVED:
-    case SIM_DOUBTFUL:
-    case SIM_ASKING:
-        break;
-    }
-    return plan->undo == SIM_UNDO_NONE;
-}
-
-/* The pivot certainly had no effect, or there is none. */
-bool check_may_turn_back(const struct check_saga *saga) {
-    if (saga->shape->pivot == 0xff) {
-        return true;
-    }
-    enum sim_state pivot = saga->steps[saga->shape->pivot].state;
-    return pivot == SIM_IDLE || pivot == SIM_REFUSED || pivot == SIM_NEVER_RAN ||
-           (pivot == SIM_BARRED &&
-            sim_parties[saga->shape->steps[saga->shape->pivot].party].fenced);
-}
-
-static void unpark(struct check_saga *saga) {
-    saga->parked = 0;
-    saga->parked_step = SAGA_STEP_NONE;
-}
-
-/* ------------------------------------------------------------------ attempts */
-
-static void fresh_attempt(struct scene *scene, uint32_t attempt) {
-    struct check_step *step = scene->step;
-    const struct sim_patience *patience = patience_of(scene->saga, scene->record->step);
-    step->attempt = attempt;
-    step->spent = 0;
-    step->open = true;
-    step->in_progress = false;
-    step->wired = false;
-    step->sent_ms = -1;
-    step->ended_ms = -1;
-    bool alerts = step->op == SAGA_ACTION && scene->plan->place == SIM_BEHIND;
-    step->deadline_ms = patience->deadline_ms == 0 || alerts
-                            ? INT64_MAX
-                            : scene->record->at_ms + patience->deadline_ms;
-}
+/* ------------------------------------------------------------------- issuing */
 
 /* The step's attempt begins anew, though the record is not about the step. */
 static void reopen(const struct scene *about, uint8_t index, enum sim_state state) {
@@ -131,7 +19,7 @@ static void reopen(const struct scene *about, uint8_t index, enum sim_state stat
     };
     record.step = index;
     scene.step->state = state;
-    fresh_attempt(&scene, scene.step->attempt + 1);
+    check_attempt_begins(&scene, scene.step->attempt + 1);
 }
 
 /* E6: the data has what the steps before have added. */
@@ -148,68 +36,76 @@ static void check_body(const struct scene *scene) {
     }
 }
 
-/* ------------------------------------------------------------------- issuing */
-
 static void issue_action(struct scene *scene) {
     struct check_saga *saga = scene->saga;
-    demand(!saga->backward, "C5", scene, "an action is issued while the saga goes backward");
-    demand(saga->wish == 0, "C5", scene, "an action is issued while somebody wants to go back");
+    check_demand(!saga->backward, "C5", scene, "an action is issued while the saga goes backward");
+    check_demand(saga->wish == 0, "C5", scene,
+                 "an action is issued while somebody wants to go back");
     for (uint8_t i = 0; i < scene->record->step; i++) {
-        demand(saga->steps[i].state == SIM_DID, "C3", scene,
-               "an action is issued before every step before it is done");
+        check_demand(saga->steps[i].state == SIM_DID, "C3", scene,
+                     "an action is issued before every step before it is done");
     }
-    scene->step->state = move(scene, SIM_ISSUE_ACTION);
+    scene->step->state = check_move(scene, SIM_ISSUE_ACTION);
 }
 
 static void issue_fence(struct scene *scene) {
     const struct check_saga *saga = scene->saga;
     const struct check_step *step = scene->step;
-    demand(sim_parties[scene->plan->party].fenced, "L4", scene, "its participant has no fence");
+    check_demand(sim_parties[scene->plan->party].fenced, "L4", scene,
+                 "its participant has no fence");
     if (saga->backward) {
-        demand(scene->plan->undo == SIM_UNDO_BY, "L4", scene, "nothing calls for a fence");
-        scene->step->state = move(scene, SIM_ISSUE_CLOSE);
+        check_demand(scene->plan->undo == SIM_UNDO_BY, "L4", scene, "nothing calls for a fence");
+        scene->step->state = check_move(scene, SIM_ISSUE_CLOSE);
         return;
     }
     bool for_wish = scene->plan->place == SIM_AT_PIVOT && saga->wish != 0;
     bool for_doubt = step->state == SIM_DOUBTFUL && scene->plan->doubt == SIM_DOUBT_FENCE;
-    demand(scene->plan->place != SIM_BEHIND, "L4", scene, "a fence is sent behind the pivot");
-    demand(!step->fence_issued, "T3", scene, "a second fence is sent");
-    demand(for_wish || for_doubt, "L4", scene, "nothing calls for a fence");
-    scene->step->state = move(scene, SIM_ISSUE_FENCE);
+    check_demand(scene->plan->place != SIM_BEHIND, "L4", scene, "a fence is sent behind the pivot");
+    check_demand(!step->fence_issued, "T3", scene, "a second fence is sent");
+    check_demand(for_wish || for_doubt, "L4", scene, "nothing calls for a fence");
+    bool waits = step->open && step->sent_ms < 0 && step->ended_ms >= 0 &&
+                 scene->record->at_ms < step->ended_ms + SIM_BACKOFF_MIN_MS &&
+                 check_answer_lsns[scene->plan->party] < step->ended_lsn;
+    check_demand(step->maybe_ran || !waits, "L4", scene,
+                 "a fence is asked about what has never left");
+    scene->step->state = check_move(scene, SIM_ISSUE_FENCE);
 }
 
 static void issue_undo(struct scene *scene) {
     struct check_step *step = scene->step;
-    demand(scene->saga->backward, "C6", scene, "a compensation is issued while it goes forward");
-    demand(step->state != SIM_IDLE, "C2", scene, "a step is compensated that was never issued");
-    demand(scene->plan->undo == SIM_UNDO_OWN, "L4", scene, "it has no compensation");
-    if (contradicts(step)) {
+    check_demand(scene->saga->backward, "C6", scene,
+                 "a compensation is issued while it goes forward");
+    check_demand(step->state != SIM_IDLE, "C2", scene,
+                 "a step is compensated that was never issued");
+    check_demand(scene->plan->undo == SIM_UNDO_OWN, "L4", scene, "it has no compensation");
+    if (check_contradicts(step)) {
         sim_mark(SIM_MARK_FORCED);
         step->forced = true;
     } else {
-        demand(step->state != SIM_UNDONE, "C8", scene, "it is compensated already");
+        check_demand(step->state != SIM_UNDONE, "C8", scene, "it is compensated already");
     }
-    demand(step->state != SIM_OWED || step->retried, "C8", scene,
-           "nobody wanted this debt to be tried again");
-    step->state = move(scene, SIM_ISSUE_UNDO);
+    check_demand(step->state != SIM_OWED || step->retried, "C8", scene,
+                 "nobody wanted this debt to be tried again");
+    step->state = check_move(scene, SIM_ISSUE_UNDO);
     step->said &= ~(SAID_UNDO(SAGA_DONE) | SAID_UNDO(SAGA_REJECTED) | SAID_UNDO(SAGA_NOOP));
 }
 
 static void check_order(const struct scene *scene) {
     for (uint8_t i = (uint8_t)(scene->record->step + 1); i < scene->saga->shape->step_count; i++) {
-        demand(check_settled(scene->saga, i), "C3", scene,
-               "it is compensated before a step that was built on it");
+        check_demand(check_settled(scene->saga, i), "C3", scene,
+                     "it is compensated before a step that was built on it");
     }
 }
 
 static void issued(struct scene *scene) {
     const struct saga_record *record = scene->record;
     struct check_step *step = scene->step;
-    demand(scene->saga->parked == 0, "L4", scene, "a command is issued while the saga is parked");
-    demand(record->attempt == 1 && record->incarnation == 1, "L4", scene,
-           "a new command begins with attempt and incarnation 1");
-    demand(record->revision == step->revisions[record->operation] + 1, "E5", scene,
-           "an id is used for two intents, or one is left out");
+    check_demand(scene->saga->parked == 0, "L4", scene,
+                 "a command is issued while the saga is parked");
+    check_demand(record->attempt == 1 && record->incarnation == 1, "L4", scene,
+                 "a new command begins with attempt and incarnation 1");
+    check_demand(record->revision == step->revisions[record->operation] + 1, "E5", scene,
+                 "an id is used for two intents, or one is left out");
     switch ((enum saga_operation)record->operation) {
     case SAGA_ACTION:
         issue_action(scene);
@@ -231,215 +127,7 @@ static void issued(struct scene *scene) {
     step->command_lsns[record->operation] = record->lsn;
     step->retried = false;
     step->refused = false;
-    fresh_attempt(scene, 1);
-}
-
-/* -------------------------------------------------------------- attempts' ends */
-
-static enum sim_move end_move(const struct saga_record *record) {
-    switch ((enum saga_fact)record->fact) {
-    case SAGA_COMMAND_UNSENT:
-        return SIM_UNSENT;
-    case SAGA_ATTEMPT_EXPIRED:
-        return SIM_EXPIRED;
-    default:
-        return record->verdict == SAGA_RETRY ? SIM_TOLD_RETRY : SIM_TOLD_UNKNOWN;
-    }
-}
-
-static bool is_used_up(const struct scene *scene) {
-    const struct check_step *step = scene->step;
-    const struct sim_patience *patience = patience_of(scene->saga, scene->record->step);
-    bool for_ever =
-        patience->attempts == 0 || (step->op == SAGA_ACTION && scene->plan->place == SIM_BEHIND &&
-                                    sim_parties[scene->plan->party].fenced);
-    return scene->record->reason == SAGA_REASON_DEADLINE ||
-           (!for_ever && step->spent >= patience->attempts);
-}
-
-/* Whether the attempt may end now, in this way. */
-static void check_end(const struct scene *scene, enum sim_move which) {
-    const struct saga_record *record = scene->record;
-    const struct check_step *step = scene->step;
-    bool overdue = record->at_ms >= step->deadline_ms;
-    demand((record->reason == SAGA_REASON_DEADLINE) == overdue, "T3", scene,
-           overdue ? "its deadline is over, and it goes on" : "its deadline is not over");
-    demand(record->revision == step->revisions[step->op] && record->operation == step->op, "L4",
-           scene, "it is not about the command that is out");
-    demand(record->attempt == step->attempt ||
-               (record->fact == SAGA_REPLY_RECEIVED && record->attempt == 0),
-           "L4", scene, "it is not about the attempt that is open");
-    demand(step->open, "L4", scene, "no attempt is open");
-    if (which == SIM_UNSENT) {
-        demand(!step->wired, "C7", scene, "an attempt that may arrive is called unsent");
-        demand(!step->in_progress, "C7", scene, "an attempt that was accepted is called unsent");
-    } else if (which == SIM_EXPIRED && !overdue) {
-        const struct sim_patience *patience = patience_of(scene->saga, record->step);
-        demand(!step->in_progress, "T3", scene, "an attempt in progress is given up");
-        demand(step->sent_ms >= 0 && record->at_ms >= step->sent_ms + patience->timeout_ms, "T3",
-               scene, "an attempt is given up before its time is over");
-    }
-}
-
-static void attempt_ended(struct scene *scene) {
-    struct check_step *step = scene->step;
-    const struct saga_record *record = scene->record;
-    enum sim_move which = end_move(record);
-    check_end(scene, which);
-    (void)move(scene, which);
-    step->open = false;
-    step->in_progress = false;
-    if (which != SIM_UNSENT) {
-        step->spent++;
-        if (step->op == SAGA_ACTION) {
-            step->maybe_ran = true;
-            step->unresolved = step->unresolved || which != SIM_TOLD_RETRY || record->attempt == 0;
-        }
-    }
-    if (record->reason == SAGA_REASON_DEADLINE) {
-        sim_mark(SIM_MARK_STEP_DEADLINE);
-    }
-    bool let_go = step->op == SAGA_ACTION &&
-                  (scene->saga->backward || (scene->saga->wish != 0 && !step->maybe_ran));
-    if (let_go || is_used_up(scene)) {
-        bool never = step->state == SIM_RUNNING && !step->maybe_ran;
-        step->state = move(scene, never ? SIM_NEVER_LEFT : SIM_GIVES_UP);
-        return;
-    }
-    step->attempt++;
-    step->open = true;
-    step->wired = false;
-    step->sent_ms = -1;
-    step->ended_ms = record->at_ms;
-    step->ended_lsn = record->lsn;
-    step->by_word = record->fact == SAGA_REPLY_RECEIVED;
-}
-
-static void accepted(struct scene *scene) {
-    struct check_step *step = scene->step;
-    const struct saga_record *record = scene->record;
-    demand(record->operation == step->op && record->revision == step->revisions[step->op] &&
-               (record->attempt == step->attempt || record->attempt == 0) && step->open,
-           "L4", scene, "it is not about the attempt that is open");
-    demand(!step->in_progress, "L4", scene, "a repeat is recorded");
-    step->state = move(scene, SIM_IS_ACCEPTED);
-    step->in_progress = true;
-    if (step->op == SAGA_ACTION) {
-        step->maybe_ran = true;
-        step->unresolved = step->unresolved || !sim_parties[scene->plan->party].fenced;
-    }
-}
-
-/* ------------------------------------------------------------------ verdicts */
-
-/* Where a definite verdict leads; 0: nowhere. */
-static enum sim_state verdict_state(const struct scene *scene, enum sim_move *which) {
-    const struct saga_record *record = scene->record;
-    const struct check_step *step = scene->step;
-    *which = sim_rule_verdict(record->operation, record->verdict);
-    enum sim_state next = *which == 0 ? 0 : sim_rule(*which, step->state);
-    if (next == 0 || record->incarnation != 1 ||
-        record->revision > step->revisions[record->operation]) {
-        return 0;
-    }
-    /* Silence can be answered late, by the command that was silent; a word cannot. */
-    if (step->state == SIM_OWED && (step->refused || record->operation != step->op)) {
-        return 0;
-    }
-    bool older = record->revision < step->revisions[record->operation];
-    if (older && record->operation == SAGA_COMPENSATION && record->verdict != SAGA_DONE) {
-        return 0;
-    }
-    if (*which == SIM_ACTION_REJECTED) {
-        bool believed = sim_parties[scene->plan->party].fenced ||
-                        (sim_parties[scene->plan->party].single && !step->unresolved);
-        return believed ? SIM_REFUSED : SIM_DISBELIEVED;
-    }
-    if (*which == SIM_UNDO_NOOP && step->forced && (step->said & SAID_DONE) != 0) {
-        return SIM_OWED; /* contradicted twice */
-    }
-    return next;
-}
-
-/* What the step adds to the data, as it must be found in later commands. */
-static void note_result(struct scene *scene) {
-    const struct saga_record *record = scene->record;
-    struct check_step *step = scene->step;
-    char start[16];
-    step->result[0] = '\0';
-    if (scene->saga->shape->booking) {
-        return;
-    }
-    int size = snprintf(start, sizeof start, "\"%s\": \"", scene->plan->name);
-    const char *found = memmem(record->payload.data, record->payload.size, start, (size_t)size);
-    if (found != NULL && found[size] != 'x') { /* of what is bloated the name must do */
-        (void)snprintf(step->result, sizeof step->result, "\"%s\":\"%.8s", scene->plan->name,
-                       found + size);
-    }
-}
-
-static void resume(struct scene *scene) {
-    struct check_saga *saga = scene->saga;
-    uint8_t before = saga->parked;
-    if (saga->parked == SAGA_REASON_DEBT) {
-        if (saga->steps[saga->parked_step].state != SIM_OWED || contradicts(scene->step)) {
-            unpark(saga);
-        }
-    } else if (saga->parked != SAGA_REASON_CONTRACT_BROKEN &&
-               saga->parked_step == scene->record->step) {
-        unpark(saga);
-    }
-    if (before != saga->parked) {
-        sim_mark(SIM_MARK_RESUMED_BY_REPLY);
-    }
-}
-
-static void verdict(struct scene *scene) {
-    struct check_step *step = scene->step;
-    enum sim_move which;
-    enum sim_state next = verdict_state(scene, &which);
-    demand(next != 0, "L4", scene, "a verdict that decides nothing is taken for one that does");
-    sim_mark_move(which, step->state);
-    step->state = next;
-    step->open = false;
-    step->in_progress = false;
-    step->retried = false;
-    step->refused = step->refused || next == SIM_OWED;
-    step->said |= SAID(scene->record->operation, scene->record->verdict);
-    if (scene->record->operation != SAGA_COMPENSATION && scene->record->verdict == SAGA_DONE) {
-        step->done_lsn = scene->record->lsn;
-        note_result(scene);
-    }
-    resume(scene);
-}
-
-static void reply(struct scene *scene) {
-    if (scene->record->verdict != SAGA_RETRY) {
-        check_answer_lsns[scene->plan->party] = scene->record->lsn;
-    }
-    if (scene->record->verdict == SAGA_ACCEPTED) {
-        accepted(scene);
-    } else if (scene->record->verdict == SAGA_RETRY || scene->record->verdict == SAGA_UNKNOWN) {
-        attempt_ended(scene);
-    } else {
-        verdict(scene);
-    }
-}
-
-static void late(struct scene *scene) {
-    enum sim_move which;
-    const struct saga_record *record = scene->record;
-    demand(scene->saga->outcome != 0 || verdict_state(scene, &which) == 0, "L4", scene,
-           "a verdict that decides something is called late");
-    demand(scene->step->revisions[record->operation] > 0, "L4", scene,
-           "a reply to a command that was never issued is recorded");
-    demand((scene->step->said & SAID(record->operation, record->verdict)) == 0, "L4", scene,
-           "a repeat is recorded");
-    scene->step->said |= SAID(record->operation, record->verdict);
-    if (scene->saga->parked == SAGA_REASON_DEBT && contradicts(scene->step)) {
-        unpark(scene->saga);
-        sim_mark(SIM_MARK_RESUMED_BY_REPLY);
-    }
+    check_attempt_begins(scene, 1);
 }
 
 /* ----------------------------------------------------------------- directions */
@@ -447,22 +135,22 @@ static void late(struct scene *scene) {
 static void cancel_requested(struct scene *scene) {
     struct check_saga *saga = scene->saga;
     uint8_t pivot = saga->shape->pivot;
-    demand(!saga->pivot_passed, "C6", scene, "a wish to go back, behind the pivot");
-    demand(!saga->backward && saga->wish == 0, "L4", scene, "it goes back already");
+    check_demand(!saga->pivot_passed, "C6", scene, "a wish to go back, behind the pivot");
+    check_demand(!saga->backward && saga->wish == 0, "L4", scene, "it goes back already");
     if (scene->record->reason == SAGA_REASON_SAGA_DEADLINE) {
         sim_mark(SIM_MARK_SAGA_DEADLINE);
-        demand(scene->record->at_ms >= saga->deadline_ms, "T3", scene,
-               "the saga's deadline is not over");
+        check_demand(scene->record->at_ms >= saga->deadline_ms, "T3", scene,
+                     "the saga's deadline is not over");
     } else {
-        demand(scene->record->reason == SAGA_REASON_CANCELLED, "L4", scene, "no such wish");
+        check_demand(scene->record->reason == SAGA_REASON_CANCELLED, "L4", scene, "no such wish");
         saga->cancelled = true;
     }
     saga->wish = scene->record->reason;
     if (check_may_turn_back(saga)) {
-        unpark(saga);
+        check_unpark(saga);
     } else if (saga->steps[pivot].state == SIM_DOUBTFUL &&
                sim_parties[saga->shape->steps[pivot].party].fenced) {
-        unpark(saga); /* its fence is asked, or asked again */
+        check_unpark(saga); /* its fence is asked, or asked again */
         if (saga->steps[pivot].fence_issued) {
             reopen(scene, pivot, SIM_ASKING);
         }
@@ -495,10 +183,10 @@ static bool is_reason_to_turn(const struct scene *scene) {
 
 static void compensation_started(struct scene *scene) {
     struct check_saga *saga = scene->saga;
-    demand(!saga->pivot_passed, "C6", scene, "behind the pivot");
-    demand(!saga->backward && saga->parked == 0, "L4", scene, "it cannot turn here");
-    demand(check_may_turn_back(saga), "C6", scene, "the pivot may have had its effect");
-    demand(is_reason_to_turn(scene), "L4", scene, "there is no such reason");
+    check_demand(!saga->pivot_passed, "C6", scene, "behind the pivot");
+    check_demand(!saga->backward && saga->parked == 0, "L4", scene, "it cannot turn here");
+    check_demand(check_may_turn_back(saga), "C6", scene, "the pivot may have had its effect");
+    check_demand(is_reason_to_turn(scene), "L4", scene, "there is no such reason");
     switch ((enum saga_reason)scene->record->reason) {
     case SAGA_REASON_REJECTED:
         sim_mark(SIM_MARK_TURNED_REJECTED);
@@ -525,9 +213,9 @@ static void compensation_started(struct scene *scene) {
 
 static void pivot_passed(struct scene *scene) {
     struct check_saga *saga = scene->saga;
-    demand(scene->record->step == saga->shape->pivot && scene->step->state == SIM_DID &&
-               !saga->pivot_passed && !saga->backward,
-           "L4", scene, "the pivot is not done");
+    check_demand(scene->record->step == saga->shape->pivot && scene->step->state == SIM_DID &&
+                     !saga->pivot_passed && !saga->backward,
+                 "L4", scene, "the pivot is not done");
     if (saga->wish != 0) {
         sim_mark(SIM_MARK_VOIDED);
     }
@@ -539,10 +227,10 @@ static void pivot_passed(struct scene *scene) {
 
 static void park_debt(const struct scene *scene) {
     sim_mark(SIM_MARK_PARKED_DEBT);
-    demand(scene->saga->backward && scene->step->state == SIM_OWED, "L4", scene, "no debt");
+    check_demand(scene->saga->backward && scene->step->state == SIM_OWED, "L4", scene, "no debt");
     for (uint8_t i = 0; i < scene->saga->shape->step_count; i++) {
-        demand(check_settled(scene->saga, i), "C8", scene,
-               "a debt holds up the other compensations");
+        check_demand(check_settled(scene->saga, i), "C8", scene,
+                     "a debt holds up the other compensations");
     }
 }
 
@@ -551,17 +239,17 @@ static void park_in_doubt(const struct scene *scene) {
     bool can_ask = sim_parties[scene->plan->party].fenced && !step->fence_issued &&
                    scene->plan->place != SIM_BEHIND;
     sim_mark(SIM_MARK_PARKED_IN_DOUBT);
-    demand(!scene->saga->backward && step->state == SIM_DOUBTFUL, "L4", scene, "no doubt");
-    demand(!can_ask || (scene->plan->doubt != SIM_DOUBT_FENCE && scene->saga->wish == 0), "L4",
-           scene, "its fence was not asked");
-    demand(scene->plan->place != SIM_BEFORE || scene->plan->doubt == SIM_DOUBT_PARK, "L4", scene,
-           "it could go backward");
+    check_demand(!scene->saga->backward && step->state == SIM_DOUBTFUL, "L4", scene, "no doubt");
+    check_demand(!can_ask || (scene->plan->doubt != SIM_DOUBT_FENCE && scene->saga->wish == 0),
+                 "L4", scene, "its fence was not asked");
+    check_demand(scene->plan->place != SIM_BEFORE || scene->plan->doubt == SIM_DOUBT_PARK, "L4",
+                 scene, "it could go backward");
 }
 
 static void parked(struct scene *scene) {
     const struct check_step *step = scene->step;
     bool behind = scene->plan->place == SIM_BEHIND;
-    demand(scene->saga->parked == 0, "L4", scene, "it is parked already");
+    check_demand(scene->saga->parked == 0, "L4", scene, "it is parked already");
     switch ((enum saga_reason)scene->record->reason) {
     case SAGA_REASON_DEBT:
         park_debt(scene);
@@ -571,24 +259,25 @@ static void parked(struct scene *scene) {
         break;
     case SAGA_REASON_CONTRACT_BROKEN:
         sim_mark(SIM_MARK_PARKED_CONTRACT);
-        demand(scene->saga->backward
-                   ? scene->plan->place == SIM_AT_PIVOT && step->state == SIM_DID
-                   : (behind && (step->state == SIM_REFUSED || step->state == SIM_DISBELIEVED)) ||
-                         (step->state == SIM_BARRED && (behind || !step->fence_issued)),
-               "L4", scene, "no contract is broken");
+        check_demand(
+            scene->saga->backward
+                ? scene->plan->place == SIM_AT_PIVOT && step->state == SIM_DID
+                : (behind && (step->state == SIM_REFUSED || step->state == SIM_DISBELIEVED)) ||
+                      (step->state == SIM_BARRED && (behind || !step->fence_issued)),
+            "L4", scene, "no contract is broken");
         break;
     case SAGA_REASON_REJECTION_IN_DOUBT:
         sim_mark(SIM_MARK_PARKED_REJECTION);
-        demand(!scene->saga->backward && scene->plan->place == SIM_AT_PIVOT &&
-                   step->state == SIM_DISBELIEVED,
-               "L4", scene, "no rejection is in doubt");
+        check_demand(!scene->saga->backward && scene->plan->place == SIM_AT_PIVOT &&
+                         step->state == SIM_DISBELIEVED,
+                     "L4", scene, "no rejection is in doubt");
         break;
     case SAGA_REASON_UNRENDERED:
         sim_mark(SIM_MARK_PARKED_UNRENDERED);
-        demand(sim_swarm_bloats(), "E6", scene, "a command's body could not be made");
+        check_demand(sim_swarm_bloats(), "E6", scene, "a command's body could not be made");
         break;
     default:
-        fail("L4", scene, "no such reason");
+        check_fail("L4", scene, "no such reason");
     }
     scene->saga->parked = scene->record->reason;
     scene->saga->parked_step = scene->record->step;
@@ -596,17 +285,17 @@ static void parked(struct scene *scene) {
 
 static void operator_acted(struct scene *scene) {
     struct check_saga *saga = scene->saga;
-    demand(scene->record->verb == SAGA_VERB_RETRY, "L4", scene, "no such verb");
-    demand(saga->parked != SAGA_REASON_CONTRACT_BROKEN &&
-               saga->parked != SAGA_REASON_REJECTION_IN_DOUBT,
-           "L4", scene, "a retry cannot help");
+    check_demand(scene->record->verb == SAGA_VERB_RETRY, "L4", scene, "no such verb");
+    check_demand(saga->parked != SAGA_REASON_CONTRACT_BROKEN &&
+                     saga->parked != SAGA_REASON_REJECTION_IN_DOUBT,
+                 "L4", scene, "a retry cannot help");
     saga->operated = true;
     if (saga->parked == SAGA_REASON_IN_DOUBT) {
         uint8_t index = saga->parked_step;
-        demand(saga->steps[index].state == SIM_DOUBTFUL, "L4", scene, "nothing is in doubt");
+        check_demand(saga->steps[index].state == SIM_DOUBTFUL, "L4", scene, "nothing is in doubt");
         reopen(scene, index, saga->steps[index].op == SAGA_FENCE ? SIM_ASKING : SIM_RUNNING);
     }
-    unpark(saga);
+    check_unpark(saga);
     for (uint8_t i = 0; i < saga->shape->step_count; i++) {
         saga->steps[i].retried = saga->steps[i].retried || saga->steps[i].state == SIM_OWED;
         saga->steps[i].ended_ms = -1; /* its backoff ends */
@@ -616,19 +305,21 @@ static void operator_acted(struct scene *scene) {
 static void ended(struct scene *scene) {
     struct check_saga *saga = scene->saga;
     bool completed = scene->record->outcome == SAGA_COMPLETED;
-    demand(completed || scene->record->outcome == SAGA_COMPENSATED, "L4", scene, "no such outcome");
-    demand(saga->parked == 0 && saga->backward != completed, "L4", scene, "it cannot end here");
+    check_demand(completed || scene->record->outcome == SAGA_COMPENSATED, "L4", scene,
+                 "no such outcome");
+    check_demand(saga->parked == 0 && saga->backward != completed, "L4", scene,
+                 "it cannot end here");
     sim_mark(completed ? SIM_MARK_COMPLETED : SIM_MARK_COMPENSATED);
     for (uint8_t i = 0; i < saga->shape->step_count; i++) {
         enum sim_state state = saga->steps[i].state;
         if (completed) {
-            demand(state == SIM_DID, "E3", scene, "it is completed, and a step is not done");
+            check_demand(state == SIM_DID, "E3", scene, "it is completed, and a step is not done");
         } else {
-            demand(state != SIM_OWED, "C8", scene, "it ends with an open debt");
-            demand(i != saga->shape->pivot || state != SIM_DID, "C6", scene,
-                   "it is compensated, and its pivot is done");
-            demand(check_settled(saga, i), "C7", scene,
-                   "it is compensated, and a step that may have run is not");
+            check_demand(state != SIM_OWED, "C8", scene, "it ends with an open debt");
+            check_demand(i != saga->shape->pivot || state != SIM_DID, "C6", scene,
+                         "it is compensated, and its pivot is done");
+            check_demand(check_settled(saga, i), "C7", scene,
+                         "it is compensated, and a step that may have run is not");
         }
     }
     saga->outcome = scene->record->outcome;
@@ -643,18 +334,18 @@ void check_story(struct check_saga *saga, const struct saga_record *record) {
         scene.step = &saga->steps[record->step];
         scene.plan = &saga->shape->steps[record->step];
     }
-    demand(saga->outcome == 0 || record->fact == SAGA_LATE_REPLY_RECEIVED, "L5", &scene,
-           "the saga has ended");
+    check_demand(saga->outcome == 0 || record->fact == SAGA_LATE_REPLY_RECEIVED, "L5", &scene,
+                 "the saga has ended");
     switch ((enum saga_fact)record->fact) {
     case SAGA_COMMAND_ISSUED:
         issued(&scene);
         return;
     case SAGA_COMMAND_UNSENT:
     case SAGA_ATTEMPT_EXPIRED:
-        attempt_ended(&scene);
+        check_attempt_ends(&scene);
         return;
     case SAGA_REPLY_RECEIVED:
-        reply(&scene);
+        check_reply(&scene);
         return;
     case SAGA_CANCEL_REQUESTED:
         cancel_requested(&scene);
@@ -666,7 +357,7 @@ void check_story(struct check_saga *saga, const struct saga_record *record) {
         pivot_passed(&scene);
         return;
     case SAGA_LATE_REPLY_RECEIVED:
-        late(&scene);
+        check_late(&scene);
         return;
     case SAGA_PARKED:
         parked(&scene);
@@ -682,7 +373,7 @@ void check_story(struct check_saga *saga, const struct saga_record *record) {
     case SAGA_EPOCH_STARTED:
         break;
     }
-    fail("L4", &scene, "no record of a saga's story");
+    check_fail("L4", &scene, "no record of a saga's story");
 }
 
 void check_epoch(struct check_saga *saga, const struct saga_record *record) {
@@ -692,7 +383,7 @@ void check_epoch(struct check_saga *saga, const struct saga_record *record) {
             continue;
         }
         /* Answers that wait at the broker come before any deadline. */
-        int64_t grace_ms = record->at_ms + patience_of(saga, i)->timeout_ms;
+        int64_t grace_ms = record->at_ms + check_patience(saga, i)->timeout_ms;
         saga->deadline_ms = saga->deadline_ms < grace_ms ? grace_ms : saga->deadline_ms;
         if (!step->open) {
             continue;
@@ -703,6 +394,7 @@ void check_epoch(struct check_saga *saga, const struct saga_record *record) {
         }
         step->in_progress = false;
         step->wired = false;
+        step->turned_away = false;
         step->sent_ms = -1;
         step->deadline_ms = step->deadline_ms < grace_ms ? grace_ms : step->deadline_ms;
     }

@@ -24,6 +24,7 @@ enum manner { RUNS_AGAIN = 0, REFUSES, SAYS_NOTHING };
 static struct book books[BOOKS_MAX];
 static unsigned book_count;
 static enum manner manners[SIM_PARTY_COUNT];
+static bool names_attempts[SIM_PARTY_COUNT];
 static bool answers_noop[SIM_PARTY_COUNT]; /* where there is nothing to undo */
 static unsigned lies;                      /* per mille */
 
@@ -32,6 +33,7 @@ void sim_loose_begin(void) {
     book_count = 0;
     for (int i = 0; i < SIM_PARTY_COUNT; i++) {
         manners[i] = (enum manner)sim_draw_below(3);
+        names_attempts[i] = sim_draw_chance(500); /* those of the Python example never do */
         answers_noop[i] = sim_draw_chance(600);
     }
     /* Who says that it keeps a fence is asked behind the pivot until it answers. */
@@ -57,8 +59,9 @@ static struct book *look_up(const struct saga_id *saga, uint8_t step) {
 }
 
 struct sim_tally sim_service_tally(const struct saga_id *saga, uint8_t step) {
+    static const struct sim_tally nothing;
     const struct book *book = look_up(saga, step);
-    return book == NULL ? (struct sim_tally){0} : book->tally;
+    return book == NULL ? nothing : book->tally;
 }
 
 static struct book *book_of(const struct sim_command *command) {
@@ -82,7 +85,9 @@ static void say(const struct sim_command *command, const char *event) {
     assert(size > 0 && (size_t)size < sizeof body);
     sim_trace("%-10s %s#%u -> %s", sim_parties[command->step->party].name, text, command->attempt,
               event);
-    sim_network_reply(command, 0, body, (size_t)size);
+    struct sim_command answered = *command;
+    answered.attempt = names_attempts[command->step->party] ? command->attempt : 0;
+    sim_network_reply(&answered, 0, body, (size_t)size);
 }
 
 /* Says something, whatever the truth is. */

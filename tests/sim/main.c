@@ -140,7 +140,12 @@ static void trace_again(const struct job *job) {
     }
 }
 
-static void report_failure(const struct job *job, const char *program) {
+static void report_failure(const struct job *jobs, int failed, const char *program) {
+    const struct job *job = &jobs[failed];
+    uint64_t done = 1;
+    for (unsigned i = 0; i < options.jobs; i++) {
+        done += jobs[i].done;
+    }
     (void)fprintf(stderr, "\nseed %" PRIu64 " violates %s: %s\n", job->seed, job->failure.name,
                   job->failure.story);
     if (!options.trace) {
@@ -149,7 +154,7 @@ static void report_failure(const struct job *job, const char *program) {
     (void)fprintf(stderr,
                   "seed %" PRIu64 " violates %s after %" PRIu64
                   " seeds; repeat it with: %s --seed %" PRIu64 " --trace\n",
-                  job->seed, job->failure.name, job->done, program, job->seed);
+                  job->seed, job->failure.name, done, program, job->seed);
 }
 
 /* ------------------------------------------------------------------- running */
@@ -207,7 +212,7 @@ static int run_all(const char *program) {
     }
     int failed = wait_for_jobs(jobs, children);
     if (failed >= 0) {
-        report_failure(&jobs[failed], program);
+        report_failure(jobs, failed, program);
         return EXIT_FAILURE;
     }
     struct sim_marks sum = {0};

@@ -242,6 +242,9 @@ bool sim_network_send(void *context, const struct saga_dispatch *dispatch) {
     sim_trace_hash(&dispatch->id, sizeof dispatch->id);
     sim_trace_hash_number(dispatch->attempt);
     bool sent = send(&command, dispatch->body);
+    if (!sent) {
+        sim_check_refused(&dispatch->id, dispatch->attempt);
+    }
     sim_memory_resume(depth);
     return sent;
 }

@@ -41,25 +41,29 @@ bool sim_shape_read_example(const char *path) {
 
 /* ------------------------------------------------------------- the example */
 
+/* Its budgets: of an action, of a compensation. */
+#define FORWARD                                                                                    \
+    { 10000, 300000, 200, 60000, 2, 5 }
+#define BACK                                                                                       \
+    { 10000, 0, 200, 60000, 2, 0 }
+
 /* What examples/booking/booking.yaml says, by hand. */
 static void make_booking(struct sim_shape *shape) {
-    static const struct sim_patience forward = {10000, 300000, 200, 60000, 2, 5};
-    static const struct sim_patience back = {10000, 0, 200, 60000, 2, 0};
     static const struct sim_step steps[] = {
         {"create", "booking.create", "booking.reject", "BOOKING_CREATED", NULL, "BOOKING_REJECTED",
-         NULL, SIM_BOOKING, SIM_BEFORE, SIM_UNDO_OWN, 0, SIM_DOUBT_FENCE, forward, back},
+         NULL, SIM_BOOKING, SIM_BEFORE, SIM_UNDO_OWN, 0, SIM_DOUBT_FENCE, FORWARD, BACK},
         {"block", "parking.block", "parking.unblock", "PARKING_AVAILABLE", "PARKING_UNAVAILABLE",
          "PARKING_UNBLOCKED", NULL, SIM_PARKING, SIM_BEFORE, SIM_UNDO_OWN, 0, SIM_DOUBT_FENCE,
-         forward, back},
+         FORWARD, BACK},
         {"approve", "booking.approve", NULL, "BOOKING_APPROVED", NULL, NULL, NULL, SIM_BOOKING,
-         SIM_BEFORE, SIM_UNDO_BY, 0, SIM_DOUBT_FENCE, forward, back},
+         SIM_BEFORE, SIM_UNDO_BY, 0, SIM_DOUBT_FENCE, FORWARD, BACK},
         {"authorize", "billing.authorize_payment", "billing.refund", "PAYMENT_SUCCESSFUL",
          "BILL_FAILED", "BILL_REFUNDED", NULL, SIM_BILLING, SIM_BEFORE, SIM_UNDO_OWN, 0,
-         SIM_DOUBT_FENCE, forward, back},
+         SIM_DOUBT_FENCE, FORWARD, BACK},
         {"reserve", "parking.reserve", NULL, "PARKING_RESERVED", "PARKING_RESERVATION_FAILED", NULL,
-         NULL, SIM_PARKING, SIM_AT_PIVOT, SIM_UNDO_NONE, 0, SIM_DOUBT_FENCE, forward, back},
+         NULL, SIM_PARKING, SIM_AT_PIVOT, SIM_UNDO_NONE, 0, SIM_DOUBT_FENCE, FORWARD, BACK},
         {"confirm", "booking.pay", NULL, "BOOKING_PAID", NULL, NULL, NULL, SIM_BOOKING, SIM_BEHIND,
-         SIM_UNDO_NONE, 0, SIM_DOUBT_PARK, forward, back},
+         SIM_UNDO_NONE, 0, SIM_DOUBT_PARK, FORWARD, BACK},
     };
     (void)strcpy(shape->name, "booking");
     shape->booking = true;

@@ -27,7 +27,7 @@ uint64_t sim_trace_sum(void);
 /* An invariant does not hold: prints its name and the story, and ends the
  * process with SIM_VIOLATED. */
 #define SIM_VIOLATED 3
-_Noreturn __attribute__((format(printf, 2, 3))) void sim_violation(const char *name,
+__attribute__((noreturn, format(printf, 2, 3))) void sim_violation(const char *name,
                                                                    const char *format, ...);
 
 /* What has to be told of the failure beyond stderr: the seed's runner reads it. */
