@@ -193,9 +193,14 @@ void stand_open(const struct stand_options *options) {
     ck_assert_int_eq(pthread_create(&stand.thread, NULL, run_engine, NULL), 0);
 }
 
+void stand_halt(void) {
+    if (!atomic_exchange(&stand.stopping, true)) {
+        ck_assert_int_eq(pthread_join(stand.thread, NULL), 0);
+    }
+}
+
 void stand_close(void) {
-    atomic_store(&stand.stopping, true);
-    ck_assert_int_eq(pthread_join(stand.thread, NULL), 0);
+    stand_halt();
     saga_api_close(stand.api);
     stand.api = NULL;
     saga_engine_close(stand.engine);

@@ -32,7 +32,6 @@ void stand_open(const struct stand_options *options);
 void stand_close(void);
 void stand_remove(void);
 
-/* Stops and starts everything but the log's directory. */
 const char *stand_directory(void);
 struct saga_api *stand_api(void);
 struct saga_log *stand_log(void);
@@ -44,6 +43,8 @@ void stand_reply(const char *saga, uint8_t step, uint8_t operation, uint8_t verd
 void stand_complete(const char *saga);
 /* No saga is started any more. */
 void stand_drain(void);
+/* The engine takes and answers nothing more, as before the API is closed. */
+void stand_halt(void);
 
 /* ------------------------------------------------------------------- client */
 

@@ -117,6 +117,30 @@ START_TEST(connections_beyond_the_limit_wait_for_a_place) {
 }
 END_TEST
 
+/* The daemon stops between a question and its answer. */
+START_TEST(what_the_engine_did_not_answer_is_told_as_such) {
+    static const char start[] = "POST /v1/sagas HTTP/1.1\r\nHost: x\r\n" JSON
+                                "Content-Length: 26\r\n\r\n{\"saga\":\"trip\",\"input\":{}}";
+    int asked[8];
+    stand_halt();
+    for (size_t i = 0; i < 8; i++) {
+        asked[i] = dial();
+        say_text(asked[i], start);
+        say_text(asked[i], start); /* and another one behind it, which comes while it stops */
+    }
+    struct answer answer = http_get("/healthz"); /* by now they have been taken */
+    ck_assert_int_eq(answer.status, 200);
+    answer_free(&answer);
+    stand_close();
+    for (size_t i = 0; i < 8; i++) {
+        expect_problem(hear(asked[i]), 503, "stopping", "is not known");
+        ck_assert(hung_up(asked[i], 5000));
+        ck_assert_int_eq(close(asked[i]), 0);
+    }
+    set_up();
+}
+END_TEST
+
 static Suite *suite(void) {
     Suite *suite = suite_create("api_slow");
     TCase *slow = tcase_create("slow");
@@ -127,6 +151,7 @@ static Suite *suite(void) {
     tcase_add_test(slow, idle_connections_are_cut);
     tcase_add_test(slow, slow_readers_are_cut);
     tcase_add_test(slow, a_wait_is_not_cut);
+    tcase_add_test(slow, what_the_engine_did_not_answer_is_told_as_such);
     tcase_add_test(slow, connections_beyond_the_limit_wait_for_a_place);
     suite_add_tcase(suite, slow);
     return suite;
