@@ -86,7 +86,7 @@ static enum saga_answer give(struct saga_input input);
 
 /* What the engine does with an update, without a log. */
 static void take_over(void) {
-    struct saga_effect evaluate[64];
+    struct saga_effect evaluate[64] = {{0}};
     size_t evaluate_count = 0;
     for (size_t i = 0; i < update.record_count; i++) {
         ck_assert_uint_eq(update.records[i].lsn, next_lsn);
@@ -330,7 +330,7 @@ START_TEST(live_and_replayed_sagas_are_equal_byte_for_byte) {
     uint32_t cursor = 0;
     const struct saga_plan *live_plan;
     const struct saga_plan *folded_plan;
-    const struct saga *saga;
+    const struct saga *saga = NULL;
     struct splitmix random = {.state = (uint64_t)_i + 1};
     for (uint32_t i = 0; i < 60; i++) {
         ck_assert_int_eq(start(i), SAGA_ANSWER_TAKEN);

@@ -224,7 +224,7 @@ static const char *status_of(struct saga_id id) {
 }
 
 static struct saga_engine_stats stats(void) {
-    struct saga_engine_stats all;
+    struct saga_engine_stats all = {0};
     struct saga_request request = {
         .type = SAGA_REQUEST_STATS, .answered = note_answered, .stats = &all};
     saga_engine_take(world.engine, &request, world.now);

@@ -28,7 +28,8 @@ void saga_rules_assert_said(int line, const char *happens, const char *said, con
 #define START(records) saga_rules_assert_said(__LINE__, "start", saga_script_start(s), records)
 #define PLAY(happens, records)                                                                     \
     saga_rules_assert_said(__LINE__, happens, saga_script_play(s, happens), records)
-#define TODO(commands) saga_rules_assert_said(__LINE__, "todo", saga_script_todo(s), commands)
+#define OUTSTANDING(commands)                                                                      \
+    saga_rules_assert_said(__LINE__, "todo", saga_script_todo(s), commands)
 #define STATUS(status) ck_assert_str_eq(saga_status_name(s->saga), status)
 #define STEP(name)     saga_script_step(s, name)
 #define BUDGET(name)   saga_script_plan(s, name)

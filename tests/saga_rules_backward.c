@@ -14,7 +14,7 @@ RULE(compensations_run_in_reverse_order_of_start) {
          "REPLY block action done; COMMAND approve action | "
          "REPLY approve action done; COMMAND authorize action | "
          "REPLY authorize action rejected; BACKWARD rejected; COMMAND approve compensation");
-    TODO("approve compensation 1");
+    OUTSTANDING("approve compensation 1");
     PLAY("approve done", "REPLY approve compensation done; COMMAND block compensation");
     PLAY("block done", "REPLY block compensation done; COMMAND create compensation");
     PLAY("create done", "REPLY create compensation done; ENDED compensated");
@@ -29,7 +29,7 @@ RULE(the_reverse_order_holds_across_a_step_without_effect) {
          "REPLY look action done; COMMAND block action | "
          "REPLY block action done; COMMAND authorize action | "
          "REPLY authorize action rejected; BACKWARD rejected; COMMAND block compensation");
-    TODO("block compensation 1");
+    OUTSTANDING("block compensation 1");
     PLAY("block done", "REPLY block compensation done; COMMAND create compensation");
 }
 
@@ -134,9 +134,9 @@ RULE(going_backward_no_action_is_sent_again) {
     PLAY("create done | block rejected",
          "REPLY create action done; COMMAND look action; COMMAND block action | "
          "REPLY block action rejected; BACKWARD rejected; COMMAND create compensation");
-    TODO("create compensation 1");
+    OUTSTANDING("create compensation 1");
     PLAY("look expires", "EXPIRED look action 1");
-    TODO("create compensation 1");
+    OUTSTANDING("create compensation 1");
 }
 
 RULE(compensated_by_puts_a_fence_into_the_order) {
@@ -151,7 +151,7 @@ RULE(compensated_by_puts_a_fence_into_the_order) {
              "REPLY block action done; COMMAND pay action | "
              "REPLY pay action rejected; BACKWARD rejected; COMMAND block compensation");
         PLAY("block done", "REPLY block compensation done; COMMAND approve fence");
-        TODO("approve fence 1");
+        OUTSTANDING("approve fence 1");
         char happens[32];
         char records[96];
         snprintf(happens, sizeof happens, "approve %s", settles[i]);
@@ -187,7 +187,7 @@ RULE(the_fence_in_the_order_has_the_compensations_budget) {
                                  "CANCEL cancelled; BACKWARD cancelled; COMMAND approve fence");
     ck_assert_int_eq(STEP("approve")->deadline_ms, INT64_MAX);
     PLAY("approve expires | approve expires", "EXPIRED approve fence 1 | EXPIRED approve fence 2");
-    TODO("approve fence 3");
+    OUTSTANDING("approve fence 3");
     PLAY("approve expires", "EXPIRED approve fence 3; COMMAND create compensation");
     PLAY("create done", "REPLY create compensation done; PARKED approve debt");
     PLAY("approve done", "REPLY approve fence done; ENDED compensated");
@@ -217,7 +217,7 @@ RULE(steps_that_wait_for_the_same_one_start_together) {
     PLAN("create block@create authorize@create approve@block,authorize");
     START("COMMAND create action");
     PLAY("create done", "REPLY create action done; COMMAND block action; COMMAND authorize action");
-    TODO("block action 1, authorize action 1");
+    OUTSTANDING("block action 1, authorize action 1");
     PLAY("authorize done", "REPLY authorize action done");
     PLAY("block done", "REPLY block action done; COMMAND approve action");
 }
@@ -230,7 +230,7 @@ RULE(a_compensation_starts_when_those_of_its_dependents_are_settled) {
          "REPLY authorize action done | REPLY block action done; COMMAND approve action | "
          "REPLY approve action rejected; BACKWARD rejected; COMMAND authorize compensation; "
          "COMMAND block compensation");
-    TODO("block compensation 1, authorize compensation 1");
+    OUTSTANDING("block compensation 1, authorize compensation 1");
     PLAY("block done", "REPLY block compensation done");
     PLAY("authorize done", "REPLY authorize compensation done; COMMAND create compensation");
 }
@@ -241,7 +241,7 @@ RULE(a_sibling_that_may_have_run_is_compensated_too) {
     PLAY("create done | authorize rejected",
          "REPLY create action done; COMMAND block action; COMMAND authorize action | "
          "REPLY authorize action rejected; BACKWARD rejected; COMMAND block compensation");
-    TODO("block compensation 1");
+    OUTSTANDING("block compensation 1");
     PLAY("block noop", "REPLY block compensation noop; COMMAND create compensation");
 }
 
@@ -290,7 +290,7 @@ RULE(a_compensation_is_tried_without_end_by_default) {
         s->records[0].lsn = s->saga->last_lsn;
         saga_script_play(s, i % 2 == 0 ? "wait 1000000 | create expires" : "create retry");
     }
-    TODO("create compensation 601");
+    OUTSTANDING("create compensation 601");
     s->record_count = 0;
 }
 
@@ -306,7 +306,7 @@ RULE(a_rejected_compensation_is_debt_and_the_others_go_on) {
     PLAY("block done", "REPLY block compensation done; COMMAND create compensation");
     PLAY("create done", "REPLY create compensation done; PARKED authorize debt");
     STATUS("parked");
-    TODO("");
+    OUTSTANDING("");
     PLAY("retry", "RETRY; COMMAND authorize compensation r2");
     STATUS("compensating");
     PLAY("authorize done", "REPLY authorize compensation r2 done; ENDED compensated");
@@ -368,7 +368,7 @@ RULE(every_debt_is_settled_before_the_end) {
     STATUS("parked");
     /* again in reverse order: block waits for pay to be settled anew */
     PLAY("retry", "RETRY; COMMAND pay compensation r2");
-    TODO("pay compensation 1");
+    OUTSTANDING("pay compensation 1");
     PLAY("pay done", "REPLY pay compensation r2 done; COMMAND block compensation r2");
     PLAY("block rejected", "REPLY block compensation r2 rejected; PARKED block debt");
     PLAY("retry", "RETRY; COMMAND block compensation r3");
@@ -398,7 +398,7 @@ RULE(a_rejection_of_an_older_revision_is_no_debt) {
          "EXPIRED create compensation 1; PARKED create debt | "
          "RETRY; COMMAND create compensation r2");
     PLAY("create.compensation.r1 rejected", "[stale]");
-    TODO("create compensation 1");
+    OUTSTANDING("create compensation 1");
     PLAY("create done", "REPLY create compensation r2 done; ENDED compensated");
 }
 

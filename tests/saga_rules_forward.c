@@ -41,7 +41,7 @@ RULE(revision_rises_for_a_compensation_issued_anew) {
          "REPLY block action rejected; BACKWARD rejected; COMMAND create compensation");
     PLAY("create rejected", "REPLY create compensation rejected; PARKED create debt");
     PLAY("retry", "RETRY; COMMAND create compensation r2");
-    TODO("create compensation 1");
+    OUTSTANDING("create compensation 1");
     PLAY("create rejected", "REPLY create compensation r2 rejected; PARKED create debt");
     PLAY("retry", "RETRY; COMMAND create compensation r3");
     PLAY("create done", "REPLY create compensation r3 done; ENDED compensated");
@@ -52,11 +52,11 @@ RULE(revision_rises_for_a_compensation_issued_anew) {
 RULE(done_starts_the_next_step_in_the_same_decision) {
     PLAN("create block");
     START("COMMAND create action");
-    TODO("create action 1");
+    OUTSTANDING("create action 1");
     PLAY("create done", "REPLY create action done; COMMAND block action");
-    TODO("block action 1");
+    OUTSTANDING("block action 1");
     PLAY("block done", "REPLY block action done; ENDED completed");
-    TODO("");
+    OUTSTANDING("");
     STATUS("completed");
 }
 
@@ -76,7 +76,7 @@ RULE(in_progress_suspends_the_attempts_timeout_never_the_steps_deadline) {
     START("COMMAND block action");
     int64_t deadline_ms = STEP("block")->deadline_ms;
     PLAY("block accepted", "REPLY block action accepted");
-    TODO("block action 1 in progress");
+    OUTSTANDING("block action 1 in progress");
     ck_assert_int_eq(STEP("block")->deadline_ms, deadline_ms);
     PLAY("block accepted", "[already]");
     PLAY("wait 60000 | block expires", "EXPIRED block action 1; COMMAND block fence");
@@ -93,7 +93,7 @@ RULE(in_progress_ends_with_the_result) {
          "REPLY create action done; COMMAND block action | "
          "REPLY block action rejected; BACKWARD rejected; COMMAND create compensation | "
          "REPLY create compensation accepted");
-    TODO("create compensation 1 in progress");
+    OUTSTANDING("create compensation 1 in progress");
     PLAY("create done", "REPLY create compensation done; ENDED compensated");
 }
 
@@ -101,7 +101,7 @@ RULE(retry_ends_the_attempt_and_costs_budget) {
     PLAN("block");
     START("COMMAND block action");
     PLAY("block retry", "REPLY block action retry");
-    TODO("block action 2");
+    OUTSTANDING("block action 2");
     PLAY("block retry", "REPLY block action retry; COMMAND block fence");
 }
 
@@ -118,7 +118,7 @@ RULE(unknown_is_not_failure) {
     PLAN("block");
     START("COMMAND block action");
     PLAY("block unknown", "REPLY block action unknown");
-    TODO("block action 2");
+    OUTSTANDING("block action 2");
     PLAY("block done", "REPLY block action done; ENDED completed");
 }
 
@@ -132,7 +132,7 @@ RULE(a_verdict_that_the_command_cannot_have_is_unknown) {
     PLAY("block rejected",
          "REPLY block action rejected; BACKWARD rejected; COMMAND create compensation");
     PLAY("create fenced", "REPLY create compensation unknown");
-    TODO("create compensation 2");
+    OUTSTANDING("create compensation 2");
 }
 
 RULE(noop_settles_a_compensation) {
@@ -151,13 +151,13 @@ RULE(an_attempt_that_ends_opens_the_next_without_a_further_record) {
     BUDGET("block")->action.attempts_max = 4;
     START("COMMAND block action");
     PLAY("block unsent", "UNSENT block action 1");
-    TODO("block action 2");
+    OUTSTANDING("block action 2");
     PLAY("block expires", "EXPIRED block action 2");
-    TODO("block action 3");
+    OUTSTANDING("block action 3");
     PLAY("block retry", "REPLY block action retry");
-    TODO("block action 4");
+    OUTSTANDING("block action 4");
     PLAY("block unknown", "REPLY block action unknown");
-    TODO("block action 5");
+    OUTSTANDING("block action 5");
     PLAY("block expires", "EXPIRED block action 5; COMMAND block fence");
 }
 
@@ -167,9 +167,9 @@ RULE(unsent_costs_no_budget) {
     for (int i = 0; i < 30; i++) {
         saga_script_play(s, "block unsent");
     }
-    TODO("block action 31");
+    OUTSTANDING("block action 31");
     PLAY("block expires", "EXPIRED block action 31");
-    TODO("block action 32");
+    OUTSTANDING("block action 32");
     PLAY("block expires", "EXPIRED block action 32; COMMAND block fence");
 }
 
@@ -178,11 +178,11 @@ RULE(only_the_deadline_ends_the_wait_of_an_unsent_command) {
     BUDGET("block")->action.deadline_ms = 0;
     START("COMMAND block action");
     PLAY("wait 1000000000 | block unsent", "UNSENT block action 1");
-    TODO("block action 2");
+    OUTSTANDING("block action 2");
     AGAIN("block");
     START("COMMAND block action");
     PLAY("wait 59999 | block unsent", "UNSENT block action 1");
-    TODO("block action 2");
+    OUTSTANDING("block action 2");
     PLAY("wait 1 | block unsent", "UNSENT block action 2; BACKWARD never_ran; ENDED compensated");
 }
 
@@ -244,7 +244,7 @@ RULE(a_passing_word_about_an_attempt_that_has_not_left_is_stale) {
     START("COMMAND block action");
     PLAY("block retry unsent", "[stale]");
     PLAY("block accepted unsent", "[stale]");
-    TODO("block action 1");
+    OUTSTANDING("block action 1");
 }
 
 RULE(a_passing_word_about_an_earlier_attempt_ends_nothing) {
@@ -255,7 +255,7 @@ RULE(a_passing_word_about_an_earlier_attempt_ends_nothing) {
     PLAY("block/1 unknown", "[stale]");
     PLAY("block/1 unsent", "[stale]");
     PLAY("block/3 retry", "[stale]");
-    TODO("block action 2");
+    OUTSTANDING("block action 2");
 }
 
 /* It is in progress: it did arrive. */
@@ -263,7 +263,7 @@ RULE(an_accepted_attempt_is_not_unsent) {
     PLAN("block");
     START("COMMAND block action");
     PLAY("block accepted | block unsent", "REPLY block action accepted | [stale]");
-    TODO("block action 1 in progress");
+    OUTSTANDING("block action 1 in progress");
 }
 
 RULE(the_first_definite_verdict_wins) {
@@ -302,7 +302,7 @@ RULE(forward_and_compensation_have_separate_budgets) {
          "REPLY create action done; COMMAND block action | "
          "REPLY block action rejected; BACKWARD rejected; COMMAND create compensation");
     PLAY("create expires", "EXPIRED create compensation 1");
-    TODO("create compensation 2");
+    OUTSTANDING("create compensation 2");
     PLAY("create expires", "EXPIRED create compensation 2; PARKED create debt");
 }
 
@@ -313,7 +313,7 @@ RULE(used_up_attempts_ask_the_fence) {
     START("COMMAND block action");
     PLAY("block expires | block expires",
          "EXPIRED block action 1 | EXPIRED block action 2; COMMAND block fence");
-    TODO("block fence 1");
+    OUTSTANDING("block fence 1");
 }
 
 RULE(a_passed_deadline_asks_the_fence) {
@@ -378,7 +378,7 @@ RULE(unexpected_fenced_while_going_forward_parks) {
     START("COMMAND create action");
     PLAY("create done | block fenced", "REPLY create action done; COMMAND block action | "
                                        "REPLY block action fenced; PARKED block contract_broken");
-    TODO("");
+    OUTSTANDING("");
     AGAIN("block~");
     START("COMMAND block action");
     PLAY("block fenced", "REPLY block action fenced; PARKED block contract_broken");
@@ -399,7 +399,7 @@ RULE(on_unknown_park_parks_in_doubt) {
     PLAY("create done | wait 60000 | block expires",
          "REPLY create action done; COMMAND block action | "
          "EXPIRED block action 1; PARKED block in_doubt");
-    TODO("");
+    OUTSTANDING("");
     STATUS("parked");
 }
 
@@ -410,7 +410,7 @@ RULE(a_fence_has_a_budget_of_its_own_from_its_command) {
          "EXPIRED block action 1 | EXPIRED block action 2; COMMAND block fence");
     ck_assert_int_eq(STEP("block")->deadline_ms, s->now_ms + 60000);
     PLAY("wait 40000 | block expires", "EXPIRED block fence 1"); /* the action's is long over */
-    TODO("block fence 2");
+    OUTSTANDING("block fence 2");
     PLAY("block expires", "EXPIRED block fence 2; BACKWARD unresolved; COMMAND block compensation");
 }
 

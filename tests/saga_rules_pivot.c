@@ -40,7 +40,7 @@ RULE(pending_cancel_at_the_pivot_sends_the_fence_at_once) {
     PLAN("create reserve* confirm");
     AT_THE_PIVOT();
     PLAY("cancel", "[pending] CANCEL cancelled; COMMAND reserve fence");
-    TODO("reserve fence 1");
+    OUTSTANDING("reserve fence 1");
     STATUS("running");
     PLAY("cancel", "[pending]"); /* it is recorded already */
     AGAIN("create reserve*? confirm");
@@ -90,7 +90,7 @@ RULE(without_a_fence_a_pending_cancel_awaits_the_pivots_verdict) {
     PLAN("create reserve*~1 confirm");
     AT_THE_PIVOT();
     PLAY("cancel", "[pending] CANCEL cancelled");
-    TODO("reserve action 1");
+    OUTSTANDING("reserve action 1");
     PLAY("reserve rejected",
          "REPLY reserve action rejected; BACKWARD cancelled; COMMAND create compensation");
     AGAIN("create reserve*~ confirm");
@@ -126,14 +126,14 @@ RULE(a_cancel_while_the_pivot_is_parked_in_doubt_asks_the_fence) {
          "EXPIRED reserve action 1; COMMAND reserve fence | "
          "EXPIRED reserve fence 1; PARKED reserve in_doubt");
     PLAY("cancel", "[pending] CANCEL cancelled");
-    TODO("reserve fence 2");
+    OUTSTANDING("reserve fence 2");
     PLAY("reserve fenced",
          "REPLY reserve fence fenced; BACKWARD cancelled; COMMAND create compensation");
     AGAIN("create reserve*~ confirm"); /* nobody to ask */
     AT_THE_PIVOT();
     PLAY("wait 60000 | reserve expires | cancel",
          "EXPIRED reserve action 1; PARKED reserve in_doubt | [pending] CANCEL cancelled");
-    TODO("");
+    OUTSTANDING("");
     STATUS("parked");
 }
 
@@ -156,7 +156,7 @@ RULE(a_pivot_that_never_ran_counts_as_before_its_command) {
     AT_THE_PIVOT();
     PLAY("reserve expires | cancel | reserve unsent",
          "EXPIRED reserve action 1 | [pending] CANCEL cancelled | UNSENT reserve action 2");
-    TODO("reserve action 3");
+    OUTSTANDING("reserve action 3");
     AGAIN("create reserve* confirm");
     AT_THE_PIVOT();
     PLAY("restart | cancel unsent", "[pending] CANCEL cancelled; COMMAND reserve fence");
@@ -234,7 +234,7 @@ RULE(after_the_pivot_steps_are_retried_until_done) {
     for (int i = 0; i < 40; i++) {
         saga_script_play(s, i % 2 == 0 ? "wait 1000000 | confirm expires" : "confirm unknown");
     }
-    TODO("confirm action 41");
+    OUTSTANDING("confirm action 41");
     PLAY("confirm done", "REPLY confirm action done; ENDED completed");
 }
 
@@ -245,14 +245,14 @@ RULE(after_the_pivot_deadlines_only_alert) {
     ck_assert_int_eq(STEP("confirm")->deadline_ms, INT64_MAX);
     ck_assert(!saga_deadline_counts(s->saga, &s->plan));
     PLAY("wait 90000 | deadline", "[refused]");
-    TODO("confirm action 1");
+    OUTSTANDING("confirm action 1");
 }
 
 RULE(after_the_pivot_cancel_is_refused) {
     PLAN("create reserve* confirm");
     AFTER_THE_PIVOT();
     PLAY("cancel", "[refused]");
-    TODO("confirm action 1");
+    OUTSTANDING("confirm action 1");
 }
 
 RULE(rejected_after_the_pivot_parks_at_once) {
@@ -263,7 +263,7 @@ RULE(rejected_after_the_pivot_parks_at_once) {
         AGAIN(plans[i]);
         AFTER_THE_PIVOT();
         PLAY("confirm rejected", "REPLY confirm action rejected; PARKED confirm contract_broken");
-        TODO("");
+        OUTSTANDING("");
         PLAY("retry", "[refused]");
         PLAY("cancel", "[refused]");
     }
@@ -283,7 +283,7 @@ RULE(after_the_pivot_used_up_attempts_park_at_an_unfenced_participant) {
          "EXPIRED confirm action 1 | EXPIRED confirm action 2; PARKED confirm in_doubt");
     PLAY("cancel", "[refused]");
     PLAY("retry", "RETRY");
-    TODO("confirm action 3");
+    OUTSTANDING("confirm action 3");
     PLAY("confirm done", "REPLY confirm action done; ENDED completed");
 }
 
@@ -292,7 +292,7 @@ RULE(after_the_pivot_no_fence_is_sent) {
     AFTER_THE_PIVOT();
     PLAY("wait 1000000 | confirm expires | confirm expires | confirm expires",
          "EXPIRED confirm action 1 | EXPIRED confirm action 2 | EXPIRED confirm action 3");
-    TODO("confirm action 4");
+    OUTSTANDING("confirm action 4");
 }
 
 void saga_rules_add_pivot(Suite *suite) {

@@ -63,7 +63,7 @@ RULE(while_its_compensation_is_on_its_way_a_late_reply_is_only_recorded) {
         snprintf(records, sizeof records, "[late] LATE block action %s", words[i]);
         PLAY(happens, records);
         PLAY(happens, "[already]");
-        TODO("block compensation 1");
+        OUTSTANDING("block compensation 1");
         PLAY("block.action retry", "[stale]");
         PLAY("block done", "REPLY block compensation done; ENDED compensated");
     }
@@ -123,7 +123,7 @@ RULE(one_compensation_is_forced_and_no_more) {
          "REPLY block compensation noop; COMMAND block compensation r2 | "
          "REPLY block compensation r2 done; COMMAND create compensation");
     PLAY("block.compensation.r2 noop", "[late] LATE block compensation r2 noop");
-    TODO("create compensation 1");
+    OUTSTANDING("create compensation 1");
 }
 
 /* Debt parks one compensation; the others go on. */
@@ -169,7 +169,7 @@ RULE(an_ended_saga_records_and_never_drives) {
          "CANCEL cancelled; BACKWARD cancelled; COMMAND block compensation | "
          "REPLY block compensation noop; ENDED compensated");
     PLAY("block.action done", "[late] LATE block action done");
-    TODO("");
+    OUTSTANDING("");
     STATUS("compensated");
     PLAY("block.action done", "[already]");
     PLAY("block rejected", "[late] LATE block compensation rejected");
@@ -180,7 +180,7 @@ RULE(an_ended_saga_records_and_never_drives) {
     PLAY("deadline", "[refused]");
     PLAY("retry", "[refused]");
     PLAY("restart", "");
-    TODO("");
+    OUTSTANDING("");
     AGAIN("create block");
     START("COMMAND create action");
     PLAY("create done | block done", "REPLY create action done; COMMAND block action | "
@@ -196,13 +196,13 @@ RULE(a_reply_to_a_command_that_never_was_is_stale) {
     PLAY("create.fence done", "[stale]");
     PLAY("create.compensation done", "[stale]");
     PLAY("create.action.r2 done", "[stale]");
-    TODO("create action 1");
+    OUTSTANDING("create action 1");
     PLAY("create done | block rejected",
          "REPLY create action done; COMMAND block action | "
          "REPLY block action rejected; BACKWARD rejected; COMMAND create compensation");
     PLAY("create.compensation.r2 done", "[stale]");
     PLAY("create.fence fenced", "[stale]");
-    TODO("create compensation 1");
+    OUTSTANDING("create compensation 1");
     AGAIN("block");
     START("COMMAND block action");
     PLAY("wait 60000 | block expires", "EXPIRED block action 1; COMMAND block fence");
@@ -245,7 +245,7 @@ RULE(retry_ends_the_backoff) {
     ck_assert_int_gt(STEP("block")->send_at_ms, s->now_ms);
     PLAY("retry", "RETRY");
     ck_assert_int_eq(STEP("block")->send_at_ms, s->now_ms);
-    TODO("block action 2");
+    OUTSTANDING("block action 2");
 }
 
 RULE(retry_of_an_unanswered_parked_command_is_a_fresh_budget_with_the_same_id) {
@@ -254,7 +254,7 @@ RULE(retry_of_an_unanswered_parked_command_is_a_fresh_budget_with_the_same_id) {
     PLAY("block expires | block expires",
          "EXPIRED block action 1 | EXPIRED block action 2; PARKED block in_doubt");
     PLAY("wait 50000 | retry", "RETRY");
-    TODO("block action 3");
+    OUTSTANDING("block action 3");
     ck_assert_uint_eq(STEP("block")->revision, 1);
     ck_assert_int_eq(STEP("block")->deadline_ms, s->now_ms + 60000);
     ck_assert_int_eq(STEP("block")->send_at_ms, s->now_ms);
@@ -266,7 +266,7 @@ RULE(retry_of_an_unanswered_parked_command_is_a_fresh_budget_with_the_same_id) {
     PLAY("wait 60000 | reserve expires | wait 60000 | reserve expires | retry",
          "EXPIRED reserve action 1; COMMAND reserve fence | "
          "EXPIRED reserve fence 1; PARKED reserve in_doubt | RETRY");
-    TODO("reserve fence 2");
+    OUTSTANDING("reserve fence 2");
     ck_assert_uint_eq(STEP("reserve")->revision, 1);
 }
 
@@ -296,13 +296,13 @@ RULE(a_restart_costs_no_budget) {
     PLAN("block");
     START("COMMAND block action");
     PLAY("restart | restart | restart | restart | restart", "");
-    TODO("block action 1");
+    OUTSTANDING("block action 1");
     PLAY("block expires", "EXPIRED block action 1");
     PLAY("restart", "");
-    TODO("block action 2");
+    OUTSTANDING("block action 2");
     PLAY("block expires", "EXPIRED block action 2; COMMAND block fence");
     PLAY("restart | restart | restart", "");
-    TODO("block fence 1");
+    OUTSTANDING("block fence 1");
 }
 
 RULE(a_restart_makes_every_open_attempt_unresolved) {
@@ -318,15 +318,15 @@ RULE(what_was_outstanding_is_sent_again_with_the_same_id) {
     START("COMMAND create action");
     PLAY("create done | block accepted", "REPLY create action done; COMMAND block action | "
                                          "REPLY block action accepted");
-    TODO("block action 1 in progress");
+    OUTSTANDING("block action 1 in progress");
     PLAY("wait 5000 | restart", "");
-    TODO("block action 1"); /* asked again, so that its timeout counts again */
+    OUTSTANDING("block action 1"); /* asked again, so that its timeout counts again */
     ck_assert_int_eq(STEP("block")->send_at_ms, s->now_ms);
     ck_assert_uint_eq(STEP("block")->revision, 1);
     PLAY("block rejected",
          "REPLY block action rejected; BACKWARD rejected; COMMAND create compensation");
     PLAY("restart", "");
-    TODO("create compensation 1");
+    OUTSTANDING("create compensation 1");
 }
 
 /* So that the replies that wait at the broker come first. */
@@ -338,7 +338,7 @@ RULE(a_deadline_that_passed_meanwhile_fires_one_attempt_timeout_after_the_start)
     ck_assert_int_eq(STEP("block")->deadline_ms, s->now_ms + 1000);
     ck_assert_int_eq(s->saga->deadline_ms, s->now_ms + 1000);
     PLAY("wait 999 | block unsent", "UNSENT block action 1");
-    TODO("block action 2");
+    OUTSTANDING("block action 2");
     PLAY("wait 1 | block expires", "EXPIRED block action 2; COMMAND block fence");
     /* one that has not passed stays where it is */
     AGAIN("block");
@@ -365,11 +365,11 @@ RULE(a_restart_keeps_a_pending_cancel_and_a_parked_saga) {
     PLAN("create reserve* confirm");
     AT_THE_PIVOT();
     PLAY("cancel | restart", "[pending] CANCEL cancelled; COMMAND reserve fence");
-    TODO("reserve fence 1");
+    OUTSTANDING("reserve fence 1");
     PLAY("reserve fenced",
          "REPLY reserve fence fenced; BACKWARD cancelled; COMMAND create compensation");
     PLAY("create rejected | restart", "REPLY create compensation rejected; PARKED create debt");
-    TODO("");
+    OUTSTANDING("");
     STATUS("parked");
 }
 

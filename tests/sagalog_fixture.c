@@ -172,7 +172,7 @@ static struct saga_bytes bytes(const char *text) {
 }
 
 struct saga_id booking_start(const char *key, const char *input) {
-    struct saga_listing listing;
+    struct saga_listing listing = {0};
     struct saga_request request = {
         .type = SAGA_REQUEST_START,
         .answered = note_answered,
@@ -232,7 +232,7 @@ void booking_operate(struct saga_id id, uint8_t verb, const char *who, const cha
 }
 
 const char *booking_state(struct saga_id id) {
-    struct saga_listing listing;
+    struct saga_listing listing = {0};
     struct saga_request request = {
         .type = SAGA_REQUEST_FIND, .answered = note_answered, .id = id, .listings = &listing};
     saga_engine_take(at.engine, &request, at.now);
@@ -353,12 +353,13 @@ void sagalog_await(struct sagalog_process *process, const char *text) {
         struct pollfd polled = {.fd = process->out, .events = POLLIN};
         const int64_t left = deadline - now_ms();
         ck_assert_msg(left > 0 && poll(&polled, 1, (int)left) > 0, "'%s' did not come", text);
-        process->text = realloc(process->text, process->size + 4097);
-        ck_assert_ptr_nonnull(process->text);
-        const ssize_t got = read(process->out, process->text + process->size, 4096);
+        char *longer = realloc(process->text, process->size + 4097);
+        ck_assert_ptr_nonnull(longer);
+        process->text = longer;
+        const ssize_t got = read(process->out, longer + process->size, 4096);
         ck_assert_msg(got > 0, "it ended before '%s' came", text);
         process->size += (size_t)got;
-        process->text[process->size] = '\0';
+        longer[process->size] = '\0';
     }
 }
 
