@@ -5,7 +5,8 @@
 
 PACKAGES ?= scripts/install-packages
 PREFIX   ?= /usr/local
-ROUNDS   ?= 10
+SEEDS    ?= 1000000
+KILLS    ?= 10000
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test check format tsan coverage bench soak install clean
@@ -51,9 +52,9 @@ coverage: ## lines and branches that the tests reach
 bench: build ## measures what docs/performance.md records
 	@for program in build/bench/bench-*; do echo "== $$program"; "$$program" || exit 1; done
 
-soak: build ## simulation and kill tests over and over: make soak ROUNDS=10
+soak: build ## the long runs: make soak SEEDS=1000000 KILLS=10000
 	@$(PACKAGES) test
-	@ctest --preset release --label-regex '^(sim|kill)$$' --repeat until-fail:$(ROUNDS)
+	@SEEDS=$(SEEDS) KILLS=$(KILLS) scripts/soak
 
 install: build ## into PREFIX (/usr/local), below DESTDIR
 	@DESTDIR=$(DESTDIR) cmake --install build --prefix $(PREFIX)
