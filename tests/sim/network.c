@@ -165,7 +165,7 @@ static void chase(const struct saga_command_id *fence) {
         if ((message->stage == TRAVELLING || message->stage == LIMBO) && !message->is_reply &&
             !message->is_unsent && id->operation == SAGA_ACTION && id->step == fence->step &&
             memcmp(&id->saga, &fence->saga, sizeof fence->saga) == 0 &&
-            sim_fault(SIM_FAULT_DOUBLE)) {
+            (sim_swarm.doubtful || sim_fault(SIM_FAULT_DOUBLE))) {
             struct message *copy =
                 make(&message->command, message->body, message->command.body_size);
             if (copy != NULL) {
@@ -305,41 +305,60 @@ static void forge(const struct sim_command *command) {
     travel(message, 0);
 }
 
-void sim_network_reply(const struct sim_command *command, uint8_t verdict, const char *body,
-                       size_t body_size) {
+/* In doubtful seeds what a fence says, and a rejection, is often not heard, or too late. */
+static bool is_missed(const struct sim_command *command, uint8_t verdict) {
+    return sim_swarm.doubtful && sim_swarm.rates[SIM_FAULT_REPLY_DROP] > 0 &&
+           (command->id.operation == SAGA_FENCE || verdict == SAGA_REJECTED) &&
+           sim_draw_chance(600);
+}
+
+/* A reply as the network carries it. */
+struct wording {
+    uint8_t verdict;
+    const char *body;
+    size_t size;
+};
+
+static struct wording garble(struct wording wording) {
     static const char *const unreadable[] = {
         "", "{", "[1]", "{\"reply_state\": 1, ", "{\"a\": 1, \"a\": 2}", "\xff\xfe"};
     static const char unlisted[] = "{\"content\": null, \"reply_state\": \"NEVER_HEARD_OF\"}";
+    if (sim_fault(SIM_FAULT_MALFORMED)) {
+        const char *body = unreadable[sim_draw_below(6)];
+        bool empty = body[0] == '\0'; /* a header alone would be a reply */
+        return (struct wording){empty ? 0 : wording.verdict, body, strlen(body)};
+    }
+    if (sim_fault(SIM_FAULT_UNLISTED)) {
+        return (struct wording){0, unlisted, sizeof unlisted - 1};
+    }
+    return wording;
+}
+
+void sim_network_reply(const struct sim_command *command, uint8_t verdict, const char *body,
+                       size_t body_size) {
     char text[SAGA_COMMAND_TEXT_SIZE];
     struct sim_command answered = *command;
     forge(command);
-    bool unheard = sim_swarm.doubtful && sim_swarm.rates[SIM_FAULT_REPLY_DROP] > 0 &&
-                   (command->id.operation == SAGA_FENCE || verdict == SAGA_REJECTED) &&
-                   sim_draw_chance(400);
-    if (unheard || sim_fault(SIM_FAULT_REPLY_DROP)) {
+    bool missed = is_missed(command, verdict);
+    if ((missed && sim_draw_chance(500)) || sim_fault(SIM_FAULT_REPLY_DROP)) {
         sim_trace("network    reply to %s#%u dropped", id_text(command, text), command->attempt);
         return;
     }
-    if (sim_fault(SIM_FAULT_MALFORMED)) {
-        body = unreadable[sim_draw_below(6)];
-        body_size = strlen(body);
-        verdict = body_size == 0 ? 0 : verdict; /* a header alone is a reply */
-        sim_trace("network    reply to %s#%u garbled", id_text(command, text), command->attempt);
-    } else if (sim_fault(SIM_FAULT_UNLISTED)) {
-        body = unlisted;
-        body_size = sizeof unlisted - 1;
-        verdict = 0;
-    }
+    struct wording wording = garble((struct wording){verdict, body, body_size});
     if (sim_fault(SIM_FAULT_ANONYMOUS)) {
         answered.attempt = 0;
     }
     do {
-        struct message *message = make_reply(&answered, verdict, body, body_size);
+        struct message *message =
+            make_reply(&answered, wording.verdict, wording.body, wording.size);
         if (message == NULL) {
             return;
         }
+        int64_t timeout_ms = command->step->action.timeout_ms;
         if (sim_fault(SIM_FAULT_REPLY_LIMBO)) {
             set_stage(message, LIMBO);
+        } else if (missed) {
+            travel(message, sim_draw_between(timeout_ms, timeout_ms * 6));
         } else {
             travel(message, draw_delay(SIM_FAULT_REPLY_DELAY, command));
         }
