@@ -130,7 +130,7 @@ void daemon_open(const char *data_dir) {
     at.sent_count = 0;
     at.refuses = false;
     saga_engine_config_default(&config);
-    config.limits.sagas_max = 1000;
+    config.limits.sagas_max = 100000;
     config.random = count_up;
     ck_assert_msg(saga_log_open(&at.log, &options, &fault) == SAGA_OK, "%s", fault.text);
     ck_assert_msg(saga_engine_open(&at.engine, at.log, &config, &outlet, at.now, &report, &fault) ==

@@ -53,6 +53,7 @@ uint8_t *file_read(const char *path, size_t *size) {
     ck_assert_ptr_nonnull(bytes);
     ck_assert_int_eq(read(fd, bytes, *size), (ssize_t)*size);
     ck_assert_int_eq(close(fd), 0);
+    bytes[*size] = '\0'; /* so that a text can be searched */
     return bytes;
 }
 

@@ -2,6 +2,7 @@
 #include "timers.h"
 
 #include <check.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,10 +31,11 @@ START_TEST(timers_agree_with_a_plain_list) {
         for (int i = 0; i < SAGAS; i++) {
             earliest = model[i] < earliest ? model[i] : earliest;
         }
-        ck_assert_int_eq(saga_timers_earliest(&timers), earliest);
-        ck_assert_int_eq(saga_timers_due(&timers, saga), due);
-        if (earliest != SAGA_TIMER_OFF) {
-            ck_assert_int_eq(model[saga_timers_first(&timers)], earliest);
+        bool right = saga_timers_earliest(&timers) == earliest &&
+                     saga_timers_due(&timers, saga) == due &&
+                     (earliest == SAGA_TIMER_OFF || model[saga_timers_first(&timers)] == earliest);
+        if (!right) { /* asking Check each time takes longer than the test */
+            ck_abort_msg("round %d", round);
         }
     }
 }
@@ -51,9 +53,11 @@ START_TEST(blocks_never_overlap_and_are_used_again) {
     for (int round = 0; round < 5000; round++) {
         size_t which = splitmix_next(&random) % 64;
         if (blocks[which].at != NULL) {
+            bool mine = true;
             for (size_t i = 0; i < blocks[which].size; i++) {
-                ck_assert_uint_eq(blocks[which].at[i], (uint8_t)which);
+                mine = mine && blocks[which].at[i] == (uint8_t)which;
             }
+            ck_assert(mine);
             saga_pool_give(&pool, blocks[which].at, blocks[which].size);
             blocks[which].at = NULL;
             continue;

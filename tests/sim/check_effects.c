@@ -309,12 +309,11 @@ void sim_check_effects(void) {
         if (counts.commands == 0) {
             continue;
         }
-        if (counts.conflicts + counts.malformed + counts.foreign + counts.damaged > 0) {
+        if (counts.conflicts + counts.malformed + counts.damaged > 0) {
             sim_violation("E5",
-                          "%s met %" PRIu64 " conflicts, %" PRIu64 " malformed, %" PRIu64
-                          " foreign commands, %" PRIu64 " damaged rows",
-                          sim_parties[i].name, counts.conflicts, counts.malformed, counts.foreign,
-                          counts.damaged);
+                          "%s met %" PRIu64 " conflicts, %" PRIu64 " malformed commands, %" PRIu64
+                          " damaged rows",
+                          sim_parties[i].name, counts.conflicts, counts.malformed, counts.damaged);
         }
         read_ledger(saga_participant_database(participant));
         read_fence(saga_participant_database(participant));

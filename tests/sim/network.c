@@ -97,8 +97,9 @@ static struct message *make(const struct sim_command *command, const char *body,
     message->stamp = ++stamps;
     message->departure = ++departures;
     message->command = *command;
-    if (command->name != NULL) {
+    if (command->name != NULL) { /* the caller's may be gone when the message arrives */
         (void)snprintf(message->name, sizeof message->name, "%s", command->name);
+        message->command.name = message->name;
     }
     message->body = malloc(body_size + 1);
     assert(message->body != NULL);

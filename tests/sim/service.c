@@ -28,6 +28,7 @@ struct waiting {
     struct sim_command command;
     char name[32];
     char *body;
+    bool misrouted; /* it is another participant's */
 };
 
 struct station {
@@ -382,7 +383,13 @@ static void carry_out(struct station *station, struct waiting *batch, unsigned c
         sim_violation("A0", "a participant failed: %s", fault.text);
     }
     for (unsigned i = 0; i < count; i++) {
-        if (replies[i].silent) {
+        if (batch[i].misrouted) {
+            if (!replies[i].silent) {
+                sim_violation("E5", "%s answers %s, a command of %s",
+                              saga_participant_name(participant), replies[i].id,
+                              sim_parties[batch[i].command.step->party].name);
+            }
+        } else if (replies[i].silent) {
             unanswered(&batch[i].command, &replies[i]);
         } else {
             reply(&batch[i].command, &replies[i]);
@@ -436,12 +443,13 @@ static void work(void *context, uint64_t number) {
 
 /* ------------------------------------------------------------------ arriving */
 
-static void enqueue(struct station *station, const struct sim_command *command) {
+static void enqueue(struct station *station, const struct sim_command *command, bool misrouted) {
     if (station->count == WAITING_MAX) {
         return; /* its queue is full: lost */
     }
     struct waiting *waiting = &station->queue[(station->first + station->count++) % WAITING_MAX];
     waiting->command = *command;
+    waiting->misrouted = misrouted;
     (void)snprintf(waiting->name, sizeof waiting->name, "%s", command->name);
     waiting->body = malloc(command->body_size + 1);
     assert(waiting->body != NULL);
@@ -474,7 +482,14 @@ void sim_service_take(const struct sim_command *command) {
         accept(command);
         return;
     }
-    enqueue(station, command);
+    if (sim_fault(SIM_FAULT_MISROUTED)) {
+        struct station *other = &stations[sim_draw_below(SIM_FENCED_COUNT)];
+        if (other != station) {
+            enqueue(other, command, true);
+            plan(other, 1);
+        }
+    }
+    enqueue(station, command, false);
     plan(station,
          sim_fault(SIM_FAULT_SLOW) ? sim_draw_between(100, 30000) : sim_draw_between(0, 5));
 }

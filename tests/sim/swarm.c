@@ -15,6 +15,7 @@ const char *const sim_fault_names[SIM_FAULT_COUNT] = {
     [SIM_FAULT_LIMBO] = "command after the end",
     [SIM_FAULT_UNROUTABLE] = "command unroutable",
     [SIM_FAULT_RETURNED] = "command returned",
+    [SIM_FAULT_MISROUTED] = "command misrouted",
     [SIM_FAULT_BROKER_LOSS] = "broker lost everything",
     [SIM_FAULT_REPLY_DROP] = "reply dropped",
     [SIM_FAULT_REPLY_DOUBLE] = "reply doubled",

@@ -20,6 +20,7 @@ enum sim_fault {
     SIM_FAULT_LIMBO,       /* until its saga has ended */
     SIM_FAULT_UNROUTABLE,  /* the outlet says at once that nobody is there */
     SIM_FAULT_RETURNED,    /* ... or the transport says so later */
+    SIM_FAULT_MISROUTED,   /* a copy comes to another participant */
     SIM_FAULT_BROKER_LOSS, /* everything on its way is gone */
     /* the way back */
     SIM_FAULT_REPLY_DROP,
