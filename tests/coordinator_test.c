@@ -259,6 +259,30 @@ START_TEST(who_answers_again_is_met_by_waves) {
 }
 END_TEST
 
+START_TEST(only_what_waits_for_who_answers_is_released) {
+    /* Two steps at once, at two participants. */
+    plan.pivot = SAGA_STEP_NONE;
+    plan.steps[1] = plan.steps[0];
+    plan.steps[1].participant = 1;
+    ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
+    ck_assert_uint_eq(sent_count, 2);
+    pass(1000); /* silence from both */
+    ck_assert_int_eq(start(2), SAGA_ANSWER_TAKEN);
+    size_t before = sent_count;
+    const struct saga_outstanding *fresh = NULL;
+    for (size_t i = 0; i < sent_count; i++) {
+        struct saga_id id = id_of(2);
+        fresh = sent[i].participant == 0 && memcmp(&sent[i].id.saga, &id, sizeof id) == 0 ? &sent[i]
+                                                                                          : fresh;
+    }
+    ck_assert_ptr_nonnull(fresh);
+    ck_assert_int_eq(reply(fresh, SAGA_DONE), SAGA_ANSWER_TAKEN);
+    (void)give((struct saga_input){.door = SAGA_DOOR_TICK});
+    ck_assert_uint_eq(sent_count, before + 1);
+    ck_assert_uint_eq(sent[before].participant, 0);
+}
+END_TEST
+
 START_TEST(a_retry_answer_releases_nobody) {
     for (uint32_t i = 0; i < 10; i++) {
         ck_assert_int_eq(start(i), SAGA_ANSWER_TAKEN);
@@ -442,6 +466,7 @@ int main(void) {
     tcase_add_loop_test(tests, sagas_are_found_while_others_come_and_go, 0, 3);
     tcase_add_test(tests, one_step_does_a_bounded_amount_of_work);
     tcase_add_test(tests, who_answers_again_is_met_by_waves);
+    tcase_add_test(tests, only_what_waits_for_who_answers_is_released);
     tcase_add_test(tests, a_retry_answer_releases_nobody);
     tcase_add_test(tests, what_is_in_progress_is_asked_again_and_waits_for_its_deadline);
     tcase_add_test(tests, a_restart_sends_at_its_rate_compensations_first);

@@ -38,8 +38,8 @@ struct slot {
     uint32_t number;    /* of this place */
     uint32_t line_next; /* places + 1, in the line before a participant */
     uint32_t line_previous;
-    uint16_t line;   /* participant + 1; 0: stands in no line */
-    uint8_t hurried; /* its participant answers again: do not wait out the backoff */
+    uint16_t line;    /* participant + 1; 0: stands in no line */
+    uint16_t hurried; /* participant + 1: it answers again, so no backoff before it */
     uint8_t quarantined;
     uint8_t status; /* as last reported by CHANGED */
 };
@@ -306,7 +306,7 @@ static void line_release(struct saga_coordinator *coordinator, uint16_t particip
         }
         struct slot *slot = coordinator->slots[first - 1];
         line_leave(coordinator, slot);
-        slot->hurried = 1;
+        slot->hurried = (uint16_t)(participant + 1);
         saga_timers_set(&coordinator->timers, slot->number, coordinator->now_ms);
         coordinator->counters.released++;
     }
@@ -391,7 +391,7 @@ static int64_t patience(const struct sent *sent, const struct saga_outstanding *
 static int64_t attend(struct saga_coordinator *coordinator, struct slot *slot,
                       const struct saga_outstanding *command) {
     const struct sent *sent = &sent_of(slot)[command->id.step];
-    bool hurried = slot->hurried != 0 && command->unanswered;
+    bool hurried = slot->hurried == command->participant + 1 && command->unanswered;
     if (has_left(sent, command)) {
         return earlier(patience(sent, command), command->deadline_ms);
     }

@@ -15,7 +15,6 @@
 
 #define INVOCATIONS_MAX 8192
 #define DEFINITIONS_MAX 32
-#define SLACK_MS        10000 /* the longest commit, and what else holds a turn up */
 
 /* A client's question whether a saga may start. */
 struct invocation {
@@ -78,6 +77,10 @@ const struct sim_shape *sim_check_shape_of(const struct saga_id *id) {
         sim_violation("E1", "a command leaves for a saga that is not durable");
     }
     return saga->shape;
+}
+
+bool sim_check_knows(const struct saga_id *id) {
+    return check_find(id) != NULL;
 }
 
 bool sim_check_has_ended(const struct saga_id *id) {
@@ -360,6 +363,14 @@ void sim_check_committed(void) {
     sim_shadow_compare(sim_daemon_coordinator());
 }
 
+void sim_check_now(int64_t now_ms) {
+    for (unsigned i = 0; i < check_saga_count; i++) {
+        if (sagas[i].outcome == 0) {
+            check_overdue(&sagas[i], now_ms);
+        }
+    }
+}
+
 void sim_check_recovered(const struct saga_coordinator *coordinator,
                          const struct saga_recovery_report *report) {
     uint32_t cursor = 0;
@@ -408,7 +419,7 @@ static void check_backoff(const struct check_saga *saga, uint8_t index, int64_t 
         sim_violation("T3", "%s: attempt %u leaves %lld ms after the one before it",
                       check_text(saga, index), step->attempt, (long long)(now_ms - step->ended_ms));
     }
-    if (now_ms > step->ended_ms + patience->max_ms + SLACK_MS && step->ended_lsn > 0 &&
+    if (now_ms > step->ended_ms + patience->max_ms + SIM_SLACK_MS && step->ended_lsn > 0 &&
         !sim_daemon_was_late(step->ended_ms)) {
         sim_violation("T3", "%s: attempt %u leaves only %lld ms after the one before it",
                       check_text(saga, index), step->attempt, (long long)(now_ms - step->ended_ms));
@@ -446,6 +457,9 @@ void sim_check_send(const struct saga_dispatch *dispatch) {
     if (id->operation != step->op || id->revision != step->revisions[id->operation]) {
         return; /* superseded in this very batch */
     }
+    if (dispatch->attempt == step->unseen_attempt) {
+        step->unseen_attempt = 0; /* it was about to leave */
+    }
     struct saga_record record;
     sim_disk_read(step->command_lsns[id->operation], &record);
     if (record.payload.size != dispatch->body_size ||
@@ -455,7 +469,7 @@ void sim_check_send(const struct saga_dispatch *dispatch) {
     }
     if (dispatch->attempt == step->attempt && step->open) {
         if (step->deadline_ms != INT64_MAX &&
-            dispatch->issued_at_ms > step->deadline_ms + SLACK_MS &&
+            dispatch->issued_at_ms > step->deadline_ms + SIM_SLACK_MS &&
             !sim_daemon_was_late(step->deadline_ms)) {
             sim_violation("T3", "%s: its deadline is over, and it is sent again",
                           check_text(saga, id->step));

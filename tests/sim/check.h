@@ -22,6 +22,9 @@ void sim_check_begin(void);
 void sim_check_record(const struct saga_record *record);
 void sim_check_committed(void);
 
+/* Now and then: the engine's time. */
+void sim_check_now(int64_t now_ms);
+
 /* A daemon has recovered, and found so many; its coordinator holds the open ones. */
 void sim_check_recovered(const struct saga_coordinator *coordinator,
                          const struct saga_recovery_report *report);
@@ -61,6 +64,7 @@ void sim_check_answered(uint32_t invocation, uint8_t result, const struct saga_l
 /* ------------------------------------------------------------- questions */
 
 const struct sim_shape *sim_check_shape_of(const struct saga_id *id);
+bool sim_check_knows(const struct saga_id *id);
 bool sim_check_has_ended(const struct saga_id *id);
 unsigned sim_check_saga_count(void);
 const struct saga_id *sim_check_saga_id(unsigned number);

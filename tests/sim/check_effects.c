@@ -55,6 +55,11 @@ static int step_of(const struct check_saga *saga, const char *name, size_t size)
     return -1;
 }
 
+/* A business no, where there may be one. */
+static bool is_refusal(const struct sim_step *plan, const char *what) {
+    return plan->place != SIM_BEHIND && plan->rejected != NULL && strcmp(what, plan->rejected) == 0;
+}
+
 /* One row of a ledger: <saga>/<step>/<incarnation>/<operation>/<revision>, what. */
 static void count_effect(const char *id, const char *what, sqlite3_int64 place) {
     char operation[16];
@@ -74,22 +79,25 @@ static void count_effect(const char *id, const char *what, sqlite3_int64 place) 
     if (incarnation != 1 || revision == 0 || revision > saga->steps[step].revisions[op]) {
         sim_violation("E4", "an effect of a command, %s, that is not in the log", id);
     }
+    if (strcmp(what, "HALF_DONE") == 0) {
+        sim_violation("E2", "%s: half of it was kept", check_text(saga, (uint8_t)step));
+    }
     if (action && strcmp(what, plan->done) == 0) {
         found->acted++;
         found->acted_at = place;
-    } else if (action) {
+    } else if (action && is_refusal(plan, what)) {
         found->refused++;
     } else if (plan->undone != NULL && strcmp(what, plan->undone) == 0) {
         found->undone++;
         found->undone_at = place;
-    } else {
+    } else if (!action && plan->not_undone != NULL && strcmp(what, plan->not_undone) == 0) {
         found->stuck++;
+    } else {
+        sim_violation("E4", "%s came to %s, which cannot be", check_text(saga, (uint8_t)step),
+                      what);
     }
     if (found->acted > 1 || found->undone > 1) {
         sim_violation("E2", "%s took effect twice: %s", check_text(saga, (uint8_t)step), what);
-    }
-    if (strcmp(what, "HALF_DONE") == 0) {
-        sim_violation("E2", "%s: half of it was kept", check_text(saga, (uint8_t)step));
     }
 }
 

@@ -13,6 +13,8 @@
 #define CHECK_SAGAS_MAX 512
 /* No attempt follows another sooner. */
 #define SIM_BACKOFF_MIN_MS 100
+/* The longest commit, and what else holds a turn up. */
+#define SIM_SLACK_MS 10000
 
 struct check_step {
     enum sim_state state;
@@ -31,6 +33,8 @@ struct check_step {
     bool by_word;     /* the attempt before this was ended by a word */
     uint32_t attempt;
     uint32_t spent;
+    uint32_t unseen_attempt; /* it expired, and was not seen to leave; 0: none */
+    uint64_t unseen_commit;  /* in this commit, in which it may have been about to */
     uint16_t revisions[SAGA_OPERATION_COUNT + 1]; /* the latest issued; 0: none */
     uint64_t command_lsns[SAGA_OPERATION_COUNT + 1];
     uint32_t said;       /* verdicts on record, as bits */
@@ -121,6 +125,9 @@ void check_story(struct check_saga *saga, const struct saga_record *record);
 
 /* A daemon's start. */
 void check_epoch(struct check_saga *saga, const struct saga_record *record);
+
+/* At the engine's time `now_ms`: nothing is overdue. */
+void check_overdue(const struct check_saga *saga, int64_t now_ms);
 
 /* Between two commits: something will wake it, and nothing is left half decided. */
 void check_rest(const struct check_saga *saga);

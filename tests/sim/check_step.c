@@ -166,6 +166,10 @@ void check_attempt_ends(struct scene *scene) {
     enum sim_move which = end_move(record);
     check_end(scene, which);
     (void)check_move(scene, which);
+    if (which == SIM_EXPIRED && step->sent_ms < 0 && !step->maybe_ran) {
+        step->unseen_attempt = step->attempt;
+        step->unseen_commit = check_commit;
+    }
     step->open = false;
     step->in_progress = false;
     if (which != SIM_UNSENT) {

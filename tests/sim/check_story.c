@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "check_state.h"
+#include "daemon.h"
 #include "marks.h"
 #include "swarm.h"
 
@@ -328,8 +329,20 @@ static void ended(struct scene *scene) {
 
 /* ---------------------------------------------------------------- the story */
 
+/* What waited for its turn until its deadline was over says that it never left. */
+static void check_unseen(const struct check_saga *saga) {
+    for (uint8_t i = 0; i < saga->shape->step_count; i++) {
+        const struct check_step *step = &saga->steps[i];
+        if (step->unseen_attempt != 0 && step->unseen_commit < check_commit) {
+            sim_violation("T3", "%s: attempt %u is given up as sent, and never left",
+                          check_text(saga, i), step->unseen_attempt);
+        }
+    }
+}
+
 void check_story(struct check_saga *saga, const struct saga_record *record) {
     struct scene scene = {.saga = saga, .record = record};
+    check_unseen(saga);
     if (record->step < saga->shape->step_count) {
         scene.step = &saga->steps[record->step];
         scene.plan = &saga->shape->steps[record->step];
@@ -379,6 +392,7 @@ void check_story(struct check_saga *saga, const struct saga_record *record) {
 void check_epoch(struct check_saga *saga, const struct saga_record *record) {
     for (uint8_t i = 0; i < saga->shape->step_count; i++) {
         struct check_step *step = &saga->steps[i];
+        step->unseen_attempt = 0; /* the daemon died before it left */
         if (!step->open && step->state != SIM_DOUBTFUL) {
             continue;
         }
@@ -401,6 +415,26 @@ void check_epoch(struct check_saga *saga, const struct saga_record *record) {
 }
 
 /* -------------------------------------------------------------------- at rest */
+
+void check_overdue(const struct check_saga *saga, int64_t now_ms) {
+    bool counts = !saga->backward && !saga->pivot_passed && saga->wish == 0;
+    int64_t late_ms = now_ms - SIM_SLACK_MS;
+    if (counts && saga->deadline_ms < late_ms && !sim_daemon_was_late(saga->deadline_ms)) {
+        sim_violation("T3", "%s: its deadline is over since %lld s, and nothing happens",
+                      check_text(saga, SAGA_STEP_NONE),
+                      (long long)((now_ms - saga->deadline_ms) / 1000));
+    }
+    for (uint8_t i = 0; i < saga->shape->step_count; i++) {
+        const struct check_step *step = &saga->steps[i];
+        bool driven =
+            step->op == SAGA_ACTION || step->state == SIM_ASKING ? !saga->backward : saga->backward;
+        if (step->open && driven && saga->parked == 0 && step->deadline_ms < late_ms &&
+            !sim_daemon_was_late(step->deadline_ms)) {
+            sim_violation("T3", "%s: its deadline is over since %lld s, and nothing happens",
+                          check_text(saga, i), (long long)((now_ms - step->deadline_ms) / 1000));
+        }
+    }
+}
 
 static void check_forward_rest(const struct check_saga *saga) {
     uint8_t out = 0;

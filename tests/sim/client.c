@@ -119,9 +119,15 @@ static void note_start(uint8_t result) {
         return;
     case SAGA_RESULT_FULL:
         sim_mark(SIM_MARK_START_FULL);
+        if (sim_daemon_has_room() && sim_swarm.rates[SIM_FAULT_LOG_FULL] == 0 && !healed) {
+            sim_violation("S5", "a start is refused for want of room, and there is room");
+        }
         return;
     case SAGA_RESULT_DRAINING:
         sim_mark(SIM_MARK_START_DRAINING);
+        if (!sim_daemon_has_drained()) {
+            sim_violation("S5", "a start is refused by a daemon that does not drain");
+        }
         return;
     case SAGA_RESULT_ACCEPTED:
     case SAGA_RESULT_INVALID:
@@ -208,10 +214,25 @@ static void start(void *context, uint64_t number) {
 
 /* ---------------------------------------------------------------- operators */
 
+/* True if nobody can know this saga: the answer must be that it is not there. */
+static bool is_stranger(const struct saga_request *request) {
+    if (sim_check_knows(&request->id)) {
+        return false;
+    }
+    sim_mark(SIM_MARK_NOT_FOUND);
+    if (request->result != SAGA_RESULT_NO_SAGA) {
+        sim_violation("X1", "a saga that was never started is answered with %u", request->result);
+    }
+    return true;
+}
+
 static void operated(struct saga_request *request) {
     struct asking *asking = request->context;
-    int depth = sim_memory_suspend();
     asking->used = false;
+    if (is_stranger(request)) {
+        return;
+    }
+    int depth = sim_memory_suspend();
     bool cancel = request->type == SAGA_REQUEST_CANCEL;
     bool taken = request->result == SAGA_RESULT_ACCEPTED;
     if (sim_trace_wanted()) {
@@ -234,6 +255,9 @@ static void operated(struct saga_request *request) {
 static void seen(struct saga_request *request) {
     struct asking *asking = request->context;
     asking->used = false;
+    if (is_stranger(request)) {
+        return;
+    }
     if (request->result == SAGA_RESULT_OK) {
         sim_check_seen(&asking->listing);
     } else {
@@ -262,7 +286,10 @@ static void operate_somewhere(void *context, uint64_t type) {
     (void)context;
     pending_deeds--;
     unsigned count = sim_check_saga_count();
-    if (count == 0) {
+    if (count == 0 || sim_draw_chance(30)) {
+        struct saga_id stranger;
+        sim_draw_bytes(NULL, &stranger, sizeof stranger);
+        operate((enum saga_request_type)type, &stranger);
         return;
     }
     unsigned number = (unsigned)sim_draw_below(count);

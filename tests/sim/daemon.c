@@ -44,6 +44,7 @@ static struct {
     int64_t turn_at_ms;
     uint64_t turn_number; /* of the turn that counts; others on the agenda are void */
     int64_t next_sweep_ms;
+    bool has_drained;
     int64_t drain_until_ms; /* 0: not draining */
     struct saga_request *first_request, *last_request;
     int64_t up_since_ms; /* the engine's time at its latest start, and a while */
@@ -257,6 +258,14 @@ void sim_daemon_begin(void) {
 
 /* -------------------------------------------------------------------- turns */
 
+bool sim_daemon_has_drained(void) {
+    return daemon.has_drained;
+}
+
+bool sim_daemon_has_room(void) {
+    return daemon.limits.sagas_max > 100;
+}
+
 bool sim_daemon_is_up(void) {
     return daemon.engine != NULL && !daemon.recovering;
 }
@@ -303,6 +312,9 @@ static void sweep(void) {
         return;
     }
     daemon.next_sweep_ms = sim_now() + SWEEP_MS;
+    if (daemon.drain_until_ms == 0) {
+        sim_check_now(saga_coordinator_now(daemon.coordinator));
+    }
     saga_engine_sweep(daemon.engine, moment_at(sim_now()));
     uint64_t orphans = saga_coordinator_counters(daemon.coordinator)->orphans_rearmed;
     if (orphans > 0) {
@@ -344,6 +356,7 @@ static void drain(void) {
         saga_engine_drain(daemon.engine);
         sim_check_draining();
         daemon.drain_until_ms = sim_now() + sim_draw_between(0, 9000);
+        daemon.has_drained = true;
     } else if (daemon.drain_until_ms != 0 && sim_now() >= daemon.drain_until_ms &&
                !saga_engine_pending(daemon.engine)) {
         end_in_order();
@@ -352,9 +365,13 @@ static void drain(void) {
 
 static void take_turn(void) {
     int64_t now_ms = sim_now();
+    uint64_t released = saga_coordinator_counters(daemon.coordinator)->released;
     take_requests();
     int64_t wake_ms = saga_engine_tick(daemon.engine, moment_at(now_ms));
     sweep();
+    if (saga_coordinator_counters(daemon.coordinator)->released > released) {
+        sim_mark(SIM_MARK_RELEASED);
+    }
     commit();
     drain();
     bool more = daemon.first_request != NULL || saga_engine_pending(daemon.engine);

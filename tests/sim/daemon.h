@@ -32,6 +32,12 @@ void sim_daemon_restart(void);
 
 bool sim_daemon_is_up(void);
 
+/* True if some daemon of this simulation has drained. */
+bool sim_daemon_has_drained(void);
+
+/* True if its limits are beyond what clients want. */
+bool sim_daemon_has_room(void);
+
 /* The start that is running or was last: requests of an earlier one are void. */
 uint32_t sim_daemon_life(void);
 

@@ -54,6 +54,9 @@ enum sim_mark {
     SIM_MARK_TURNED_DEADLINE,
     SIM_MARK_COMPLETED,
     SIM_MARK_COMPENSATED,
+    SIM_MARK_RELEASED, /* waiting attempts, since their participant answered */
+    SIM_MARK_HEADER_ALONE,
+    SIM_MARK_NOT_FOUND,
     SIM_MARK_NEW_VERSION, /* a saga started by another version of its definition */
     SIM_MARK_SHADOWED,    /* live and replayed state compared */
     SIM_MARK_TWICE,       /* the seed was run a second time */

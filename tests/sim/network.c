@@ -30,6 +30,7 @@ enum stage {
 struct message {
     enum stage stage;
     bool is_reply;
+    bool unreadable;    /* a reply's body */
     bool is_unsent;     /* a transport's word to the daemon that this one returned */
     uint32_t stamp;     /* tells it from an earlier one in this place */
     uint32_t life;      /* UNSENT: of the daemon that sent it */
@@ -318,6 +319,7 @@ struct wording {
     uint8_t verdict;
     const char *body;
     size_t size;
+    bool unreadable;
 };
 
 static struct wording garble(struct wording wording) {
@@ -327,10 +329,14 @@ static struct wording garble(struct wording wording) {
     if (sim_fault(SIM_FAULT_MALFORMED)) {
         const char *body = unreadable[sim_draw_below(6)];
         bool empty = body[0] == '\0'; /* a header alone would be a reply */
-        return (struct wording){empty ? 0 : wording.verdict, body, strlen(body)};
+        return (struct wording){empty ? 0 : wording.verdict, body, strlen(body), !empty};
     }
     if (sim_fault(SIM_FAULT_UNLISTED)) {
-        return (struct wording){0, unlisted, sizeof unlisted - 1};
+        return (struct wording){0, unlisted, sizeof unlisted - 1, false};
+    }
+    if (wording.verdict != 0 && wording.verdict != SAGA_DONE && sim_draw_chance(20)) {
+        sim_mark(SIM_MARK_HEADER_ALONE);
+        wording.size = 0;
     }
     return wording;
 }
@@ -345,7 +351,7 @@ void sim_network_reply(const struct sim_command *command, uint8_t verdict, const
         sim_trace("network    reply to %s#%u dropped", id_text(command, text), command->attempt);
         return;
     }
-    struct wording wording = garble((struct wording){verdict, body, body_size});
+    struct wording wording = garble((struct wording){verdict, body, body_size, false});
     if (sim_fault(SIM_FAULT_ANONYMOUS)) {
         answered.attempt = 0;
     }
@@ -355,6 +361,7 @@ void sim_network_reply(const struct sim_command *command, uint8_t verdict, const
         if (message == NULL) {
             return;
         }
+        message->unreadable = wording.unreadable;
         int64_t timeout_ms = command->step->action.timeout_ms;
         if (sim_fault(SIM_FAULT_REPLY_LIMBO)) {
             set_stage(message, LIMBO);
@@ -372,6 +379,12 @@ static void answered(struct saga_request *request) {
     int depth = sim_memory_suspend();
     assert(message->stage == ASKED);
     if (!message->is_unsent) {
+        if ((request->result == SAGA_RESULT_INVALID) !=
+            (message->unreadable || message->command.id.step >= SIM_STEPS_MAX)) {
+            sim_violation("X3", "a reply that %s is %s",
+                          message->unreadable ? "is poison" : "can be read",
+                          message->unreadable ? "taken" : "thrown away");
+        }
         sim_check_acknowledged(request);
     }
     if (sim_trace_wanted()) {
