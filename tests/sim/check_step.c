@@ -166,7 +166,7 @@ void check_attempt_ends(struct scene *scene) {
     enum sim_move which = end_move(record);
     check_end(scene, which);
     (void)check_move(scene, which);
-    if (which == SIM_EXPIRED && step->sent_ms < 0 && !step->maybe_ran) {
+    if (which == SIM_EXPIRED && step->op == SAGA_ACTION && step->sent_ms < 0 && !step->maybe_ran) {
         step->unseen_attempt = step->attempt;
         step->unseen_commit = check_commit;
     }
