@@ -215,6 +215,11 @@ START_TEST(what_is_at_hand_is_one_transaction) {
         ck_assert(is_of(reply, i));
         reply->answered(reply);
     }
+    struct saga_local_counts counts[SAGA_LOCAL_PARTICIPANTS_MAX];
+    ck_assert_uint_eq(saga_local_count(local, counts), 1);
+    ck_assert_str_eq(counts[0].name, "shop");
+    ck_assert_uint_eq(counts[0].waiting, 0);
+    ck_assert_uint_eq(counts[0].participant.ran, 100);
     saga_local_stop(local);
     ck_assert_uint_le(saga_participant_counts(shop).batches, 2);
     ck_assert_uint_eq(saga_participant_counts(shop).ran, 100);

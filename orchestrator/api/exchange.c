@@ -389,8 +389,17 @@ static enum saga_need count(struct saga_exchange *exchange) {
 }
 
 static enum saga_need counted(struct saga_exchange *exchange) {
-    saga_response_json(&exchange->response, 200,
-                       saga_stats_json(exchange->engine_stats, &exchange->world->stats));
+    const struct saga_exchange_world *world = exchange->world;
+    json_t *json = saga_stats_json(exchange->engine_stats, &world->stats);
+    if (json != NULL && world->more_stats != NULL) {
+        json_t *more = world->more_stats(world->more_stats_context);
+        if (more == NULL || json_object_update(json, more) != 0) {
+            json_decref(json);
+            json = NULL;
+        }
+        json_decref(more);
+    }
+    saga_response_json(&exchange->response, 200, json);
     return complete(exchange);
 }
 

@@ -42,6 +42,8 @@ struct saga_exchange_world {
     size_t definition_count;
     struct saga_waiters *waiters;
     struct saga_api_stats stats;
+    json_t *(*more_stats)(void *context); /* NULL: none */
+    void *more_stats_context;
     uint64_t waiting_max;
     atomic_bool ready; /* any thread's to change */
 };

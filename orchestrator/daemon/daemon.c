@@ -203,6 +203,32 @@ static enum saga_error start_loop(struct saga_daemon *daemon, struct saga_fault 
 }
 
 /* Listens; requests wait in the inbox until the loop runs. */
+/* {"participants": {"parking": {...}, ...}} */
+static json_t *participant_stats(void *context) {
+    const struct saga_daemon *daemon = context;
+    struct saga_local_counts counts[SAGA_LOCAL_PARTICIPANTS_MAX];
+    const size_t count = saga_local_count(daemon->local, counts);
+    json_t *participants = json_object();
+    for (size_t i = 0; i < count; i++) {
+        const struct saga_participant_counts *one = &counts[i].participant;
+        /* clang-format off */
+        json_t *json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+            "waiting", (json_int_t)counts[i].waiting, "commands", (json_int_t)one->commands,
+            "batches", (json_int_t)one->batches, "ran", (json_int_t)one->ran,
+            "replayed", (json_int_t)one->replayed, "buried", (json_int_t)one->buried,
+            "retried", (json_int_t)one->retried, "failed", (json_int_t)one->failed,
+            "malformed", (json_int_t)one->malformed, "foreign", (json_int_t)one->foreign,
+            "conflicts", (json_int_t)one->conflicts, "expired", (json_int_t)one->expired,
+            "damaged", (json_int_t)one->damaged);
+        /* clang-format on */
+        if (json_object_set_new(participants, counts[i].name, json) != 0) {
+            json_decref(participants);
+            return NULL;
+        }
+    }
+    return json_pack("{s:o}", "participants", participants);
+}
+
 static enum saga_error open_api(struct saga_daemon *daemon, struct saga_fault *fault) {
     struct saga_api_definition definitions[SAGA_DEFINITIONS_MAX];
     char socket[PATH_MAX + 16];
@@ -219,6 +245,8 @@ static enum saga_error open_api(struct saga_daemon *daemon, struct saga_fault *f
         .engine = daemon->engine,
         .definitions = definitions,
         .definition_count = daemon->definitions.count,
+        .more_stats = daemon->local != NULL ? participant_stats : NULL,
+        .more_stats_context = daemon,
     };
     return saga_api_open(&daemon->api, &options, fault);
 }

@@ -37,6 +37,7 @@ struct saga_lane {
     struct saga_local_queue arrived; /* under the mutex, like the next two */
     uint32_t waiting;                /* arrived, delayed or to be delivered again */
     bool stopped;
+    struct saga_participant_counts counts; /* as of the last transaction */
 
     /* The thread's. Each delay has a queue of its own, in which all wait equally long:
      * so its first is always the next one due. The last queue is for what is to be
@@ -141,6 +142,9 @@ __attribute__((format(printf, 2, 3))) static void complain(const struct saga_lan
 static void no_longer_waiting(struct saga_lane *lane, uint32_t count) {
     lock(lane);
     lane->waiting -= count;
+    if (lane->participant != NULL) {
+        lane->counts = saga_participant_counts(lane->participant);
+    }
     unlock(lane);
 }
 
@@ -328,6 +332,13 @@ bool saga_lane_put(struct saga_lane *lane, struct saga_local_delivery *delivery)
         (void)pthread_cond_signal(&lane->condition);
     }
     return taken;
+}
+
+void saga_lane_count(struct saga_lane *lane, struct saga_local_counts *counts) {
+    lock(lane);
+    counts->waiting = lane->waiting;
+    counts->participant = lane->counts;
+    unlock(lane);
 }
 
 void saga_lane_stop(struct saga_lane *lane) {

@@ -22,6 +22,9 @@ SAGA_CHECKED enum saga_error saga_lane_open(struct saga_lane **lane,
 /* Takes a delivery over. False: full, or stopped; it stays the caller's. */
 SAGA_CHECKED bool saga_lane_put(struct saga_lane *lane, struct saga_local_delivery *delivery);
 
+/* Its counters, but for the name. Any thread. */
+void saga_lane_count(struct saga_lane *lane, struct saga_local_counts *counts);
+
 /* Asks the thread to end; does not wait. */
 void saga_lane_stop(struct saga_lane *lane);
 /* Waits for the end of the thread. */

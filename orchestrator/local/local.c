@@ -104,6 +104,14 @@ bool saga_local_send(void *context, const struct saga_dispatch *dispatch) {
     return true;
 }
 
+size_t saga_local_count(const struct saga_local *local, struct saga_local_counts *counts) {
+    for (size_t i = 0; i < local->place_count; i++) {
+        counts[i] = (struct saga_local_counts){.name = local->places[i].name};
+        saga_lane_count(local->places[i].lane, &counts[i]);
+    }
+    return local->place_count;
+}
+
 void saga_local_stop(struct saga_local *local) {
     if (local->stopped) {
         return;

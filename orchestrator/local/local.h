@@ -64,6 +64,17 @@ SAGA_CHECKED enum saga_error saga_local_add_echo(struct saga_local *local, const
  * saga_outlet.send; `context` is the saga_local.) */
 SAGA_CHECKED bool saga_local_send(void *context, const struct saga_dispatch *dispatch);
 
+/* What is counted of one participant. */
+struct saga_local_counts {
+    const char *name;
+    uint32_t waiting;                           /* commands, now */
+    struct saga_participant_counts participant; /* all 0 of an echo */
+};
+
+/* Fills `counts` (room for SAGA_LOCAL_PARTICIPANTS_MAX); returns how many. Any
+ * thread, once the last one has been added and until the transport is closed. */
+size_t saga_local_count(const struct saga_local *local, struct saga_local_counts *counts);
+
 /* Waits for the transactions under way (a locked database: 5 s at most), puts their
  * answers into the inbox, and forgets the commands that wait: they are sent again
  * after a restart. */
