@@ -540,6 +540,23 @@ static bool has_record(const struct check_saga *saga, const struct saga_request 
     return false;
 }
 
+/* A word about the attempt that is out, or a definite one about the latest command, has to be
+ * taken. */
+static bool is_thrown_away(const struct check_saga *saga, const struct saga_request *request) {
+    const struct saga_command_id *id = &request->command;
+    if (request->answer != SAGA_ANSWER_STALE || request->verdict == 0 || id->incarnation != 1 ||
+        id->step >= saga->shape->step_count || id->operation > SAGA_OPERATION_COUNT) {
+        return false;
+    }
+    const struct check_step *step = &saga->steps[id->step];
+    bool latest = id->revision == step->revisions[id->operation];
+    if (sim_rule_verdict(id->operation, request->verdict) != 0) {
+        return latest;
+    }
+    return latest && saga->outcome == 0 && id->operation == step->op && step->open &&
+           step->sent_ms >= 0 && (request->attempt == 0 || request->attempt == step->attempt);
+}
+
 void sim_check_acknowledged(const struct saga_request *request) {
     const struct check_saga *saga = check_find(&request->command.saga);
     if (request->result != SAGA_RESULT_OK) {
@@ -547,6 +564,10 @@ void sim_check_acknowledged(const struct saga_request *request) {
     }
     if (saga == NULL) {
         sim_violation("E7", "a reply for a saga that is not durable is taken");
+    }
+    if (is_thrown_away(saga, request)) {
+        sim_violation("X3", "%s: a reply that means something is thrown away",
+                      check_text(saga, request->command.step));
     }
     bool recorded = request->answer == SAGA_ANSWER_TAKEN || request->answer == SAGA_ANSWER_LATE;
     if (recorded && !has_record(saga, request)) {

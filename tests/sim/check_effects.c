@@ -241,10 +241,8 @@ static void check_saga(unsigned number) {
             continue;
         }
         check_fenced_step(saga, i, &table[number][i]);
-        if (!saga->purged) {
-            check_outcome(saga, i, &table[number][i]);
-            check_result(saga, i, &table[number][i]);
-        }
+        check_outcome(saga, i, &table[number][i]);
+        check_result(saga, i, &table[number][i]);
     }
 }
 
@@ -277,7 +275,7 @@ static void check_slots(void) {
             sim_violation("R2", "a slot is held by %s, which is no saga", text(statement, 1));
         }
         bool reserved = strcmp(text(statement, 0), "reserved") == 0;
-        if (saga->outcome != 0 && !saga->purged && !(reserved && saga->outcome == SAGA_COMPLETED)) {
+        if (saga->outcome != 0 && !(reserved && saga->outcome == SAGA_COMPLETED)) {
             sim_violation("R2", "a slot is %s for %s, which has ended", text(statement, 0),
                           check_text(saga, SAGA_STEP_NONE));
         }
@@ -292,7 +290,7 @@ static void check_money(void) {
     for (unsigned i = 0; i < check_saga_count; i++) {
         if (check_sagas[i].shape->booking) {
             completed += check_sagas[i].outcome == SAGA_COMPLETED;
-            doubtful += check_sagas[i].outcome == 0 || check_sagas[i].purged;
+            doubtful += check_sagas[i].outcome == 0;
         }
     }
     int64_t bills =

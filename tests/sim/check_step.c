@@ -262,6 +262,40 @@ static void note_result(struct scene *scene) {
     }
 }
 
+/* E6: whoever keeps his contract says what the definition lists. */
+static void check_event(const struct scene *scene) {
+    const struct saga_record *record = scene->record;
+    const struct sim_step *plan = scene->plan;
+    bool about_undo = record->operation == SAGA_COMPENSATION;
+    char expected[64];
+    const char *event = NULL;
+    switch ((enum saga_verdict)record->verdict) {
+    case SAGA_DONE:
+        event = about_undo ? plan->undone : plan->done;
+        break;
+    case SAGA_REJECTED:
+        event = about_undo ? plan->not_undone : plan->rejected;
+        break;
+    case SAGA_FENCED:
+        event = "FENCED";
+        break;
+    case SAGA_NOOP:
+        event = "NOOP";
+        break;
+    case SAGA_ACCEPTED:
+    case SAGA_RETRY:
+    case SAGA_UNKNOWN:
+        break;
+    }
+    if (plan->party >= SIM_FENCED_COUNT || record->payload.size == 0) {
+        return;
+    }
+    check_demand(event != NULL, "E6", scene, "it cannot be said of this step");
+    int size = snprintf(expected, sizeof expected, "\"reply_state\": \"%s\"", event);
+    check_demand(memmem(record->payload.data, record->payload.size, expected, (size_t)size) != NULL,
+                 "E6", scene, "it is not what its participant says of this step");
+}
+
 static void resume(struct scene *scene) {
     struct check_saga *saga = scene->saga;
     uint8_t before = saga->parked;
@@ -284,6 +318,7 @@ static void verdict(struct scene *scene) {
     enum sim_state next = verdict_state(scene, &which);
     check_demand(next != 0, "L4", scene,
                  "a verdict that decides nothing is taken for one that does");
+    check_event(scene);
     sim_mark_move(which, step->state);
     step->state = next;
     step->open = false;

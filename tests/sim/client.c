@@ -370,6 +370,9 @@ void sim_clients_begin(void) {
         while (sim_fault(SIM_FAULT_CANCEL)) {
             plan_operation(SAGA_REQUEST_CANCEL, at_ms);
         }
+        if (sim_swarm.blackout_until_ms > 0 && sim_draw_chance(500)) {
+            plan_operation(SAGA_REQUEST_CANCEL, sim_swarm.blackout_until_ms);
+        }
         while (sim_fault(SIM_FAULT_OPERATOR_RETRY)) {
             plan_operation(SAGA_REQUEST_RETRY, at_ms);
         }

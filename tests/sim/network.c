@@ -211,7 +211,7 @@ static bool send(const struct sim_command *command, const char *body) {
         return true;
     }
     sim_check_wired(&command->id, command->attempt);
-    if (sim_fault(SIM_FAULT_DROP)) {
+    if (sim_swarm_is_black() || sim_fault(SIM_FAULT_DROP)) {
         sim_trace("network    %s#%u dropped", id_text(command, text), command->attempt);
         return true;
     }
@@ -347,7 +347,8 @@ void sim_network_reply(const struct sim_command *command, uint8_t verdict, const
     struct sim_command answered = *command;
     forge(command);
     bool missed = is_missed(command, verdict);
-    if ((missed && sim_draw_chance(500)) || sim_fault(SIM_FAULT_REPLY_DROP)) {
+    if ((missed && sim_draw_chance(500)) || sim_swarm_is_black() ||
+        sim_fault(SIM_FAULT_REPLY_DROP)) {
         sim_trace("network    reply to %s#%u dropped", id_text(command, text), command->attempt);
         return;
     }

@@ -104,6 +104,16 @@ static struct sim_patience draw_patience(void) {
             .attempts = (uint32_t)ONE_OF(1, 1, 2),
         };
     }
+    if (sim_swarm.blackout_until_ms > 0) { /* hours of trying: not too often */
+        return (struct sim_patience){
+            .timeout_ms = 10000,
+            .deadline_ms = ONE_OF(0, 0, 300000),
+            .initial_ms = 1000,
+            .max_ms = 60000,
+            .factor = 10,
+            .attempts = (uint32_t)ONE_OF(3, 8),
+        };
+    }
     return (struct sim_patience){
         .timeout_ms = ONE_OF(200, 1000, 3000, 10000),
         .deadline_ms = ONE_OF(0, 1000, 5000, 20000, 120000, 300000),

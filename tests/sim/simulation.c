@@ -138,8 +138,8 @@ uint64_t sim_run(uint64_t seed, bool trace) {
     is_healed = false;
     sim_clients_begin();
     sim_agenda_add(sim_swarm.chaos_ms, heal, NULL, 0);
-    if (sim_swarm.rates[SIM_FAULT_PURGE] > 0) {
-        sim_agenda_add(sim_draw_between(0, sim_swarm.chaos_ms), purge_now, NULL, 0);
+    if (sim_swarm.blackout_until_ms > 0) {
+        sim_agenda_add(sim_swarm.blackout_until_ms, purge_now, NULL, 0);
     }
     sim_daemon_begin();
     run_to_rest("after the faults");

@@ -2,8 +2,14 @@
 
 #include <string.h>
 
+#include "agenda.h"
+#include "daemon.h"
 #include "draw.h"
 #include "marks.h"
+#include "participant.h"
+
+/* Longer than participants keep their rows, and than clocks may differ. */
+#define BLACKOUT_MS (SIM_RETENTION_MS + SAGA_PARTICIPANT_SKEW_MS + INT64_C(3600000))
 
 struct sim_swarm sim_swarm;
 static bool bloats;
@@ -77,7 +83,7 @@ static void draw_rates(void) {
     if (sim_swarm.rates[SIM_FAULT_BLOAT] != 0) { /* dear: a megabyte each */
         sim_swarm.rates[SIM_FAULT_BLOAT] = sim_draw_chance(20) ? 300 : 0;
     }
-    sim_swarm.rates[SIM_FAULT_PURGE] = sim_draw_chance(30) ? 100 : 0;
+    sim_swarm.rates[SIM_FAULT_PURGE] = sim_draw_chance(40) ? 100 : 0;
 }
 
 /* Left to chance alone, a fence that stands in for a compensation and is answered when it
@@ -98,7 +104,7 @@ static void make_doubtful(void) {
 void sim_swarm_begin(void) {
     memset(&sim_swarm, 0, sizeof sim_swarm);
     draw_rates();
-    if (sim_draw_chance(250)) {
+    if (sim_swarm.rates[SIM_FAULT_PURGE] == 0 && sim_draw_chance(250)) {
         make_doubtful();
     }
     sim_swarm.forgets = sim_draw_chance(100);
@@ -109,10 +115,18 @@ void sim_swarm_begin(void) {
     bloats = sim_swarm.rates[SIM_FAULT_BLOAT] > 0;
     static const int64_t lengths_ms[] = {5000, 30000, 120000, 600000, 1800000};
     sim_swarm.chaos_ms = lengths_ms[sim_draw_below(5)];
+    if (sim_swarm.rates[SIM_FAULT_PURGE] > 0) {
+        sim_swarm.blackout_from_ms = sim_draw_between(0, sim_swarm.chaos_ms);
+        sim_swarm.blackout_until_ms = sim_swarm.blackout_from_ms + BLACKOUT_MS;
+        sim_swarm.chaos_ms = sim_swarm.blackout_until_ms + 60000;
+    }
     unsigned size = (unsigned)sim_draw_below(10);
     sim_swarm.saga_count = (unsigned)(size < 6   ? sim_draw_between(1, 3)
                                       : size < 9 ? sim_draw_between(4, 10)
                                                  : sim_draw_between(11, 30));
+    if (sim_swarm.blackout_until_ms > 0 && sim_swarm.saga_count > 3) {
+        sim_swarm.saga_count = 3;
+    }
     sim_swarm.turn_max = (unsigned)sim_draw_between(1, 16);
     sim_swarm.recovery_kills = (unsigned)sim_draw_below(6);
     sim_swarm.shadow = sim_draw_chance(125);
@@ -131,6 +145,10 @@ void sim_swarm_heal(void) {
     sim_swarm.rates[SIM_FAULT_REJECT] = reject;
     sim_swarm.rates[SIM_FAULT_ACCEPT] = accept > 100 ? 100 : accept;
     sim_swarm.recovery_kills = 0;
+}
+
+bool sim_swarm_is_black(void) {
+    return sim_now() >= sim_swarm.blackout_from_ms && sim_now() < sim_swarm.blackout_until_ms;
 }
 
 bool sim_fault(enum sim_fault fault) {

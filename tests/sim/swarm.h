@@ -61,7 +61,7 @@ enum sim_fault {
     SIM_FAULT_LOST_ANSWER,
     SIM_FAULT_CANCEL,
     SIM_FAULT_OPERATOR_RETRY,
-    SIM_FAULT_PURGE, /* of a participant's rows, while sagas are open */
+    SIM_FAULT_PURGE, /* of participants' rows, while sagas are open, after a long blackout */
     SIM_FAULT_COUNT,
 };
 
@@ -73,6 +73,8 @@ struct sim_swarm {
     unsigned saga_count; /* that clients want */
     unsigned turn_max;   /* requests that the daemon takes at a time */
     unsigned recovery_kills;
+    int64_t blackout_from_ms;  /* nothing arrives from here on ... */
+    int64_t blackout_until_ms; /* ... to here, when participants purge their rows; 0: none */
     bool forgets;  /* participants purge their rows in the end, before the last commands come */
     bool doubtful; /* much stays unknown, and much is asked of fences */
     bool shadow;   /* compare live and replayed state after each commit */
@@ -87,6 +89,9 @@ void sim_swarm_heal(void);
 
 /* True if answers may be too large in this seed. */
 bool sim_swarm_bloats(void);
+
+/* Nothing arrives at the moment. */
+bool sim_swarm_is_black(void);
 
 /* True if the fault happens on this occasion. Counts it. */
 bool sim_fault(enum sim_fault fault);
