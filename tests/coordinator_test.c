@@ -443,6 +443,61 @@ START_TEST(a_deadline_and_a_timeout_at_once_ask_for_one_body) {
 }
 END_TEST
 
+static const struct saga_record *last_of(enum saga_fact fact) {
+    for (size_t i = record_count; i > 0; i--) {
+        if (records[i - 1].fact == fact) {
+            return &records[i - 1];
+        }
+    }
+    return NULL;
+}
+
+/* Whatever the operation, and whatever became of the attempts before. */
+START_TEST(an_attempt_that_waits_past_the_deadline_is_unsent) {
+    bool backward = _i == 1;
+    plan.steps[0].action.deadline_ms = backward ? budget.deadline_ms : 1;
+    plan.steps[0].compensation.deadline_ms = 1;
+    plan.steps[0].compensation.attempts_max = 5;
+    ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
+    if (backward) {
+        ck_assert_int_eq(reply(&sent[0], SAGA_DONE), SAGA_ANSWER_TAKEN);
+        ck_assert_int_eq(reply(&sent[1], SAGA_REJECTED), SAGA_ANSWER_TAKEN);
+        ck_assert_uint_eq(sent[2].id.operation, SAGA_COMPENSATION);
+    }
+    ck_assert_int_eq(reply(&sent[sent_count - 1], SAGA_RETRY), SAGA_ANSWER_TAKEN);
+    pass(1);
+    ck_assert_ptr_null(last_of(SAGA_ATTEMPT_EXPIRED));
+    const struct saga_record *unsent = last_of(SAGA_COMMAND_UNSENT);
+    ck_assert_ptr_nonnull(unsent);
+    ck_assert_uint_eq(unsent->attempt, 2);
+    ck_assert_int_eq(unsent->reason, SAGA_REASON_DEADLINE);
+}
+END_TEST
+
+/* It may have left before, and may still arrive. */
+START_TEST(an_attempt_open_at_a_restart_is_never_unsent) {
+    bool backward = _i == 1;
+    for (uint32_t i = 1; i <= 4; i++) {
+        ck_assert_int_eq(start(i), SAGA_ANSWER_TAKEN);
+        if (backward) {
+            ck_assert_int_eq(reply(&sent[sent_count - 1], SAGA_DONE), SAGA_ANSWER_TAKEN);
+            ck_assert_int_eq(reply(&sent[sent_count - 1], SAGA_REJECTED), SAGA_ANSWER_TAKEN);
+        }
+    }
+    plan.steps[0].action.deadline_ms = 1;
+    plan.steps[0].compensation.deadline_ms = 1;
+    plan.steps[0].compensation.attempts_max = 5;
+    restart(1); /* the fourth has its turn after three seconds: its grace is over by then */
+    pass(3000);
+    ck_assert_ptr_null(last_of(SAGA_COMMAND_UNSENT));
+    const struct saga_record *expired = last_of(SAGA_ATTEMPT_EXPIRED);
+    ck_assert_ptr_nonnull(expired);
+    struct saga_id fourth = id_of(4);
+    ck_assert_mem_eq(&expired->saga, &fourth, sizeof fourth);
+    ck_assert_int_eq(expired->reason, SAGA_REASON_DEADLINE);
+}
+END_TEST
+
 START_TEST(hostile_records_of_the_log_itself_are_refused) {
     struct saga_record epoch = {.fact = SAGA_EPOCH_STARTED, .epoch = 2, .step = SAGA_STEP_NONE};
     ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
@@ -474,6 +529,8 @@ int main(void) {
     tcase_add_test(tests, a_quarantined_saga_is_left_alone);
     tcase_add_loop_test(tests, every_open_saga_has_a_timer, 0, 10);
     tcase_add_test(tests, a_deadline_and_a_timeout_at_once_ask_for_one_body);
+    tcase_add_loop_test(tests, an_attempt_that_waits_past_the_deadline_is_unsent, 0, 2);
+    tcase_add_loop_test(tests, an_attempt_open_at_a_restart_is_never_unsent, 0, 2);
     tcase_add_test(tests, hostile_records_of_the_log_itself_are_refused);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -23,14 +23,16 @@ static void require(bool condition) {
  * that one who comes back is met by waves that double, as fast as it answers. */
 #define RELEASED_BY_ANSWER 2
 
-/* The attempt of a step's driven command that left in this epoch. */
+/* The last attempt of a step's driven command that left. */
 struct sent {
-    int64_t at_ms;
+    int64_t at_ms; /* in this epoch; SENT_BEFORE: open at a restart, so it may have left before */
     uint32_t attempt;
     uint16_t revision;
     uint8_t operation; /* 0: none left yet */
     uint8_t incarnation;
 };
+
+#define SENT_BEFORE INT64_MIN
 
 /* A place for one open saga; the saga and its `sent` follow it in memory. */
 struct slot {
@@ -363,16 +365,22 @@ static int64_t earlier(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-static bool has_left(const struct sent *sent, const struct saga_outstanding *command) {
-    return sent->operation == command->id.operation && sent->revision == command->id.revision &&
-           sent->attempt == command->attempt &&
-           sent->incarnation == (uint8_t)command->id.incarnation;
+/* False: no byte of the step's open attempt has left, in this epoch or before. */
+static bool may_have_left(struct slot *slot, uint8_t index) {
+    const struct sent *sent = &sent_of(slot)[index];
+    const struct saga_step *step = &saga_of(slot)->steps[index];
+    return sent->operation == step->operation && sent->revision == step->revision &&
+           sent->attempt == step->attempt && sent->incarnation == (uint8_t)step->incarnation;
+}
+
+static bool has_left(struct slot *slot, uint8_t index) {
+    return may_have_left(slot, index) && sent_of(slot)[index].at_ms != SENT_BEFORE;
 }
 
 static void send(struct saga_coordinator *coordinator, struct slot *slot,
                  const struct saga_outstanding *command) {
     struct sent *sent = &sent_of(slot)[command->id.step];
-    coordinator->counters.asked_again += has_left(sent, command);
+    coordinator->counters.asked_again += has_left(slot, command->id.step);
     coordinator->counters.sent[command->id.operation]++;
     sent->at_ms = coordinator->now_ms;
     sent->attempt = command->attempt;
@@ -392,7 +400,7 @@ static int64_t attend(struct saga_coordinator *coordinator, struct slot *slot,
                       const struct saga_outstanding *command) {
     const struct sent *sent = &sent_of(slot)[command->id.step];
     bool hurried = slot->hurried == command->participant + 1 && command->unanswered;
-    if (has_left(sent, command)) {
+    if (has_left(slot, command->id.step)) {
         return earlier(patience(sent, command), command->deadline_ms);
     }
     if (command->send_at_ms <= coordinator->now_ms || hurried) {
@@ -464,9 +472,9 @@ static uint8_t unsent_step(struct slot *slot) {
     struct saga_outstanding commands[SAGA_STEPS_MAX];
     size_t count = saga_todo(saga_of(slot), slot->plan, commands);
     for (size_t i = 0; i < count; i++) {
-        const struct saga_outstanding *command = &commands[i];
-        if (!command->reached && !has_left(&sent_of(slot)[command->id.step], command)) {
-            return command->id.step;
+        uint8_t step = commands[i].id.step;
+        if (commands[i].id.operation == SAGA_ACTION && !may_have_left(slot, step)) {
+            return step;
         }
     }
     return SAGA_STEP_NONE;
@@ -521,11 +529,8 @@ static enum saga_answer happen(struct saga_coordinator *coordinator,
     uint16_t participant = 0;
     bool about_step = event.step < slot->plan->step_count;
     if (event.type == SAGA_INPUT_REPLY && about_step) {
-        const struct saga_step *step = &saga_of(slot)->steps[event.step];
-        const struct sent *sent = &sent_of(slot)[event.step];
         participant = slot->plan->steps[event.step].participant;
-        event.unsent = sent->operation != step->operation || sent->attempt != step->attempt ||
-                       sent->revision != step->revision;
+        event.unsent = !has_left(slot, event.step);
     } else if (event.type == SAGA_INPUT_CANCEL) {
         event.step = unsent_step(slot);
         event.unsent = event.step != SAGA_STEP_NONE;
@@ -566,12 +571,12 @@ static bool due_event(const struct saga_coordinator *coordinator, struct slot *s
     for (size_t i = 0; i < count; i++) {
         const struct saga_outstanding *command = &commands[i];
         const struct sent *sent = &sent_of(slot)[command->id.step];
-        bool left = has_left(sent, command);
-        bool over = left && !command->in_progress && patience(sent, command) <= now_ms;
+        bool over = has_left(slot, command->id.step) && !command->in_progress &&
+                    patience(sent, command) <= now_ms;
         if (over || command->deadline_ms <= now_ms) {
             event->type = SAGA_INPUT_TIMEOUT;
             event->step = command->id.step;
-            event->unsent = !left && !command->reached;
+            event->unsent = !may_have_left(slot, command->id.step);
             return true;
         }
     }
@@ -584,7 +589,7 @@ static void ask_again(struct saga_coordinator *coordinator, struct slot *slot) {
     for (size_t i = 0; i < count; i++) {
         const struct saga_outstanding *command = &commands[i];
         const struct sent *sent = &sent_of(slot)[command->id.step];
-        if (command->in_progress && has_left(sent, command) &&
+        if (command->in_progress && has_left(slot, command->id.step) &&
             patience(sent, command) <= coordinator->now_ms) {
             send(coordinator, slot, command);
         }
@@ -726,14 +731,32 @@ static enum saga_replay replay_start(struct saga_coordinator *coordinator,
     return SAGA_REPLAYED;
 }
 
+/* What was on its way at the restart may have left in the epoch before. */
+static void doubt_open_attempts(struct slot *slot) {
+    const struct saga *saga = saga_of(slot);
+    for (uint8_t i = 0; i < saga->step_count; i++) {
+        const struct saga_step *step = &saga->steps[i];
+        if ((step->flags & SAGA_STEP_OPEN) != 0) {
+            sent_of(slot)[i] = (struct sent){.at_ms = SENT_BEFORE,
+                                             .attempt = step->attempt,
+                                             .revision = step->revision,
+                                             .operation = step->operation,
+                                             .incarnation = (uint8_t)step->incarnation};
+        }
+    }
+}
+
 static enum saga_replay replay_epoch(struct saga_coordinator *coordinator,
                                      const struct saga_record *record) {
     for (uint32_t i = 0; i < coordinator->places_used; i++) {
         struct slot *slot = coordinator->slots[i];
-        if (slot != NULL && !slot->quarantined &&
-            saga_apply(saga_of(slot), slot->plan, record) != SAGA_APPLIED) {
+        if (slot == NULL || slot->quarantined) {
+            continue;
+        }
+        if (saga_apply(saga_of(slot), slot->plan, record) != SAGA_APPLIED) {
             return SAGA_REPLAY_ILLEGAL; /* for the first one as for any */
         }
+        doubt_open_attempts(slot);
     }
     return SAGA_REPLAYED;
 }

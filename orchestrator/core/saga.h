@@ -340,8 +340,8 @@ struct saga_event {
     uint16_t incarnation; /* REPLY, UNSENT */
     uint16_t revision;
     uint32_t attempt; /* REPLY: 0 where the reply does not say; UNSENT */
-    bool unsent;      /* REPLY, TIMEOUT, CANCEL, SAGA_DEADLINE: the open attempt of `step` has
-                         not left in this epoch, and will not */
+    bool unsent;      /* TIMEOUT, CANCEL, SAGA_DEADLINE: the open attempt of `step` has never
+                         left, and will not. REPLY: it has not left in this epoch */
     bool failed;      /* RENDERED: no body could be made */
     struct saga_bytes key;
     struct saga_bytes payload;
@@ -401,7 +401,6 @@ struct saga_outstanding {
     uint32_t attempt;
     bool in_progress;     /* answered `accepted` */
     bool unanswered;      /* the attempt before it ended in silence */
-    bool reached;         /* it cannot be said any more that it never ran */
     int64_t send_at_ms;   /* not before */
     int64_t timeout_ms;   /* of the attempt, from its sending */
     int64_t deadline_ms;  /* of the command; INT64_MAX: none, or it only alerts */

@@ -454,7 +454,7 @@ void sim_check_send(const struct saga_dispatch *dispatch) {
         sim_violation("E5", "%s: %s is sent to %s", check_text(saga, id->step), dispatch->name,
                       dispatch->participant);
     }
-    if (id->operation == SAGA_ACTION && dispatch->attempt == step->unseen_attempt) {
+    if (id->operation == step->unseen_op && dispatch->attempt == step->unseen_attempt) {
         step->unseen_attempt = 0; /* it was about to leave */
     }
     if (id->operation != step->op || id->revision != step->revisions[id->operation]) {

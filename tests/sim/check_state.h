@@ -24,16 +24,18 @@ struct check_step {
     bool maybe_ran;   /* some attempt of the action may have arrived */
     bool unresolved;  /* some earlier attempt of it may still take effect */
     bool fence_issued;
-    bool forced;  /* the one compensation that a contradiction forces was issued */
-    bool refused; /* debt by a word */
-    bool retried; /* debt that is to be tried again */
-    bool closed;  /* its participant has said that the action has no effect any more, nor will */
+    bool forced;   /* the one compensation that a contradiction forces was issued */
+    bool refused;  /* debt by a word */
+    bool retried;  /* debt that is to be tried again */
+    bool closed;   /* its participant has said that the action has no effect any more, nor will */
+    bool survived; /* the open attempt was open at a restart: it may have left before */
     bool turned_away; /* the open attempt was refused by the outlet, in this epoch */
     bool wired;       /* some sending of the open attempt may arrive, in this epoch */
     bool by_word;     /* the attempt before this was ended by a word */
     uint32_t attempt;
     uint32_t spent;
     uint32_t unseen_attempt; /* it expired, and was not seen to leave; 0: none */
+    uint8_t unseen_op;       /* ... of this operation */
     uint64_t unseen_commit;  /* in this commit, in which it may have been about to */
     uint16_t revisions[SAGA_OPERATION_COUNT + 1]; /* the latest issued; 0: none */
     uint64_t command_lsns[SAGA_OPERATION_COUNT + 1];

@@ -100,6 +100,7 @@ void check_attempt_begins(struct scene *scene, uint32_t attempt) {
     step->spent = 0;
     step->open = true;
     step->in_progress = false;
+    step->survived = false;
     step->wired = false;
     step->turned_away = false;
     step->sent_ms = -1;
@@ -148,6 +149,8 @@ static void check_end(const struct scene *scene, enum sim_move which) {
     check_demand(step->open, "L4", scene, "no attempt is open");
     if (which == SIM_UNSENT) {
         check_demand(!step->wired, "C7", scene, "an attempt that may arrive is called unsent");
+        check_demand(!step->survived || step->sent_ms >= 0, "C7", scene,
+                     "an attempt that may have left before the restart is called unsent");
         check_demand(!step->in_progress, "C7", scene,
                      "an attempt that was accepted is called unsent");
     } else if (which == SIM_EXPIRED && !overdue) {
@@ -166,8 +169,9 @@ void check_attempt_ends(struct scene *scene) {
     enum sim_move which = end_move(record);
     check_end(scene, which);
     (void)check_move(scene, which);
-    if (which == SIM_EXPIRED && step->op == SAGA_ACTION && step->sent_ms < 0 && !step->maybe_ran) {
+    if (which == SIM_EXPIRED && step->sent_ms < 0 && !step->survived) {
         step->unseen_attempt = step->attempt;
+        step->unseen_op = step->op;
         step->unseen_commit = check_commit;
     }
     step->open = false;
@@ -191,6 +195,7 @@ void check_attempt_ends(struct scene *scene) {
     }
     step->attempt++;
     step->open = true;
+    step->survived = false;
     step->wired = false;
     step->turned_away = false;
     step->sent_ms = -1;

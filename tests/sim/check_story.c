@@ -407,6 +407,7 @@ void check_epoch(struct check_saga *saga, const struct saga_record *record) {
             step->unresolved = true;
         }
         step->in_progress = false;
+        step->survived = true;
         step->wired = false;
         step->turned_away = false;
         step->sent_ms = -1;
