@@ -1,0 +1,780 @@
+#include "link.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#if __has_include(<rabbitmq-c/amqp.h>) /* since 0.12 */
+#include <rabbitmq-c/amqp.h>
+#include <rabbitmq-c/ssl_socket.h>
+#include <rabbitmq-c/tcp_socket.h>
+#else
+#include <amqp.h>
+#include <amqp_ssl_socket.h>
+#include <amqp_tcp_socket.h>
+#endif
+
+#define CHANNEL     1
+#define CHANNEL_MAX 8
+#define FRAME_MAX   131072 /* RabbitMQ's default */
+/* What a peer may leave unacknowledged by TCP before the kernel gives it up. */
+#define USER_TIMEOUT_MS 15000
+/* A longer body is not even read past: RabbitMQ takes 128 MiB by default, 512 at most. */
+#define DRAIN_BYTES_MAX (UINT64_C(512) << 20)
+/* All header names and texts of one message that is published. A frame must hold them. */
+#define HEADER_BYTES_MAX (64u << 10)
+#define SYSTEM_CA_FILE   "/etc/ssl/certs/ca-certificates.crt"
+
+/* The message that is being put together from frames. */
+struct content {
+    struct saga_amqp_event event; /* what it will be */
+    char *texts;                  /* of event.message, in one piece */
+    uint8_t *body;
+    uint64_t expected; /* bytes of the body, all together */
+    uint64_t arrived;
+    enum { CONTENT_NONE = 0, CONTENT_HEADER_NEXT, CONTENT_BODY_NEXT } state;
+    bool oversized;
+};
+
+struct saga_amqp_link {
+    amqp_connection_state_t connection;
+    int fd;
+    size_t body_bytes_max;
+    int heartbeat_ms;
+    struct content content;
+    bool shown; /* content.event was given to the caller, and is to be freed */
+    uint64_t oversized;
+};
+
+/* ------------------------------------------------------------------- errors */
+
+static amqp_bytes_t bytes(const char *text) {
+    return amqp_cstring_bytes(text == NULL ? "" : text);
+}
+
+static enum saga_error lost(struct saga_fault *fault, const char *what, int status) {
+    const char *why = status == AMQP_STATUS_SOCKET_ERROR && errno != 0 ? strerror(errno)
+                                                                       : amqp_error_string2(status);
+    return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "%s: %s", what, why);
+}
+
+static enum saga_error closed(struct saga_fault *fault, const char *what, uint16_t code,
+                              amqp_bytes_t text) {
+    return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "%s: the broker says %u %.*s", what, code,
+                          (int)(text.len < 400 ? text.len : 400), (const char *)text.bytes);
+}
+
+/* What the last call that waited for the broker's answer came to. */
+static enum saga_error answered(struct saga_fault *fault, const char *what,
+                                amqp_rpc_reply_t reply) {
+    if (reply.reply_type == AMQP_RESPONSE_NORMAL) {
+        return SAGA_OK;
+    }
+    if (reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION) {
+        return lost(fault, what, reply.library_error);
+    }
+    if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION) {
+        if (reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD) {
+            const amqp_channel_close_t *close = reply.reply.decoded;
+            return closed(fault, what, close->reply_code, close->reply_text);
+        }
+        if (reply.reply.id == AMQP_CONNECTION_CLOSE_METHOD) {
+            const amqp_connection_close_t *close = reply.reply.decoded;
+            return closed(fault, what, close->reply_code, close->reply_text);
+        }
+    }
+    return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "%s: the broker's answer makes no sense",
+                          what);
+}
+
+static enum saga_error last_answer(struct saga_amqp_link *link, struct saga_fault *fault,
+                                   const char *what, const char *name) {
+    char text[SAGA_AMQP_SHORT_BYTES_MAX + 64];
+    (void)snprintf(text, sizeof text, "%s %s", what, name);
+    return answered(fault, text, amqp_get_rpc_reply(link->connection));
+}
+
+/* --------------------------------------------------------------- connecting */
+
+static struct timeval duration(uint32_t ms) {
+    return (struct timeval){.tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000};
+}
+
+static amqp_socket_t *make_socket(struct saga_amqp_link *link,
+                                  const struct saga_amqp_link_options *options,
+                                  struct saga_fault *fault) {
+    if (!options->address->tls) {
+        return amqp_tcp_socket_new(link->connection);
+    }
+    const char *ca_file = options->ca_file != NULL ? options->ca_file : SYSTEM_CA_FILE;
+    amqp_socket_t *socket = amqp_ssl_socket_new(link->connection);
+    if (socket == NULL) {
+        return NULL;
+    }
+    amqp_ssl_socket_set_verify_peer(socket, true);
+    amqp_ssl_socket_set_verify_hostname(socket, true);
+    int status = amqp_ssl_socket_set_ssl_versions(socket, AMQP_TLSv1_2, AMQP_TLSvLATEST);
+    if (status == AMQP_STATUS_OK) {
+        status = amqp_ssl_socket_set_cacert(socket, ca_file);
+    }
+    if (status != AMQP_STATUS_OK) {
+        (void)saga_fault_set(fault, SAGA_ERROR_UNREACHABLE,
+                             "%s: the certificates to trust cannot be read: %s", ca_file,
+                             amqp_error_string2(status));
+        return NULL;
+    }
+    if (options->certificate != NULL &&
+        amqp_ssl_socket_set_key(socket, options->certificate, options->key) != AMQP_STATUS_OK) {
+        (void)saga_fault_set(fault, SAGA_ERROR_UNREACHABLE,
+                             "%s, %s: our certificate and its key cannot be read, or do not fit",
+                             options->certificate, options->key);
+        return NULL;
+    }
+    return socket;
+}
+
+/* By default rabbitmq-c does not tell the broker that it understands these, and then a deleted
+ * queue or an alarm goes unnoticed. */
+static enum saga_error login(struct saga_amqp_link *link,
+                             const struct saga_amqp_link_options *options, const char *where,
+                             struct saga_fault *fault) {
+    static const char *const names[] = {"connection.blocked", "consumer_cancel_notify",
+                                        "basic.nack", "publisher_confirms"};
+    amqp_table_entry_t capabilities[sizeof names / sizeof names[0]];
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        capabilities[i].key = amqp_cstring_bytes(names[i]);
+        capabilities[i].value.kind = AMQP_FIELD_KIND_BOOLEAN;
+        capabilities[i].value.value.boolean = true;
+    }
+    amqp_table_entry_t entries[2] = {
+        {.key = amqp_cstring_bytes("capabilities"), .value = {.kind = AMQP_FIELD_KIND_TABLE}},
+        {.key = amqp_cstring_bytes("connection_name"), .value = {.kind = AMQP_FIELD_KIND_UTF8}},
+    };
+    entries[0].value.value.table.num_entries = sizeof names / sizeof names[0];
+    entries[0].value.value.table.entries = capabilities;
+    entries[1].value.value.bytes = bytes(options->name);
+    const amqp_table_t properties = {.num_entries = 2, .entries = entries};
+    return answered(fault, where,
+                    amqp_login_with_properties(link->connection, options->address->vhost,
+                                               CHANNEL_MAX, FRAME_MAX, (int)options->heartbeat_s,
+                                               &properties, AMQP_SASL_METHOD_PLAIN,
+                                               options->address->user, options->address->password));
+}
+
+static enum saga_error connect_to(struct saga_amqp_link *link,
+                                  const struct saga_amqp_link_options *options, size_t host,
+                                  struct saga_fault *fault) {
+    const struct saga_amqp_host *peer = &options->address->hosts[host];
+    const struct timeval patience = duration(options->timeout_ms);
+    const unsigned user_timeout_ms = USER_TIMEOUT_MS;
+    char where[SAGA_AMQP_HOST_BYTES_MAX + 16];
+    (void)snprintf(where, sizeof where, "%s:%u", peer->name, peer->port);
+    fault->text[0] = '\0';
+    amqp_socket_t *socket = make_socket(link, options, fault);
+    if (socket == NULL) {
+        return fault->text[0] != '\0'
+                   ? fault->error
+                   : saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "%s: no memory", where);
+    }
+    errno = 0;
+    int status = amqp_socket_open_noblock(socket, peer->name, peer->port, &patience);
+    if (status != AMQP_STATUS_OK) {
+        return lost(fault, where, status);
+    }
+    link->fd = amqp_get_sockfd(link->connection);
+    if (setsockopt(link->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms,
+                   sizeof user_timeout_ms) != 0 ||
+        amqp_set_handshake_timeout(link->connection, &patience) != AMQP_STATUS_OK ||
+        amqp_set_rpc_timeout(link->connection, &patience) != AMQP_STATUS_OK) {
+        return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "%s: timeouts cannot be set", where);
+    }
+    enum saga_error error = login(link, options, where, fault);
+    if (error != SAGA_OK) {
+        return error;
+    }
+    amqp_channel_open(link->connection, CHANNEL);
+    return last_answer(link, fault, where, "(channel)");
+}
+
+enum saga_error saga_amqp_link_open(struct saga_amqp_link **link,
+                                    const struct saga_amqp_link_options *options, size_t host,
+                                    struct saga_fault *fault) {
+    struct saga_fault unheard;
+    fault = fault == NULL ? &unheard : fault;
+    assert(host < options->address->host_count && options->timeout_ms > 0 &&
+           options->heartbeat_s > 0 && options->body_bytes_max > 0);
+    struct saga_amqp_link *opened = calloc(1, sizeof *opened);
+    amqp_connection_state_t connection = amqp_new_connection();
+    if (opened == NULL || connection == NULL) {
+        free(opened);
+        if (connection != NULL) {
+            (void)amqp_destroy_connection(connection);
+        }
+        return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "no memory for a connection");
+    }
+    opened->connection = connection;
+    opened->fd = -1;
+    opened->body_bytes_max = options->body_bytes_max;
+    opened->heartbeat_ms = (int)options->heartbeat_s * 1000;
+    enum saga_error error = connect_to(opened, options, host, fault);
+    if (error != SAGA_OK) {
+        saga_amqp_link_close(opened);
+        return error;
+    }
+    *link = opened;
+    return SAGA_OK;
+}
+
+static void content_clear(struct content *content) {
+    free(content->texts);
+    free(content->body);
+    *content = (struct content){0};
+}
+
+void saga_amqp_link_close(struct saga_amqp_link *link) {
+    if (link == NULL) {
+        return;
+    }
+    content_clear(&link->content);
+    /* No connection.close: the broker may not read. It sees the end of the stream. */
+    (void)amqp_destroy_connection(link->connection);
+    free(link);
+}
+
+void saga_amqp_link_cut(struct saga_amqp_link *link) {
+    (void)shutdown(link->fd, SHUT_RDWR);
+}
+
+/* ----------------------------------------------------------------- topology */
+
+enum saga_error saga_amqp_link_exchange(struct saga_amqp_link *link, const char *name,
+                                        struct saga_fault *fault) {
+    amqp_exchange_declare(link->connection, CHANNEL, bytes(name), bytes("topic"), false, true,
+                          false, false, amqp_empty_table);
+    return last_answer(link, fault, "exchange", name);
+}
+
+static void add_text(amqp_table_entry_t *entries, int *count, const char *key, const char *text) {
+    entries[*count].key = bytes(key);
+    entries[*count].value.kind = AMQP_FIELD_KIND_UTF8;
+    entries[(*count)++].value.value.bytes = bytes(text);
+}
+
+enum saga_error saga_amqp_link_queue(struct saga_amqp_link *link,
+                                     const struct saga_amqp_queue *queue,
+                                     struct saga_fault *fault) {
+    amqp_table_entry_t entries[4];
+    int count = 0;
+    if (queue->quorum) {
+        add_text(entries, &count, "x-queue-type", "quorum");
+    }
+    if (queue->dead_letter_queue != NULL) {
+        add_text(entries, &count, "x-dead-letter-exchange", "");
+        add_text(entries, &count, "x-dead-letter-routing-key", queue->dead_letter_queue);
+    }
+    if (queue->quorum && queue->delivery_limit > 0) {
+        entries[count].key = bytes("x-delivery-limit");
+        entries[count].value.kind = AMQP_FIELD_KIND_I32;
+        entries[count++].value.value.i32 = (int32_t)queue->delivery_limit;
+    }
+    const amqp_table_t arguments = {.num_entries = count, .entries = entries};
+    amqp_queue_declare(link->connection, CHANNEL, bytes(queue->name), false, true, false, false,
+                       arguments);
+    return last_answer(link, fault, "queue", queue->name);
+}
+
+enum saga_error saga_amqp_link_find_queue(struct saga_amqp_link *link, const char *name,
+                                          struct saga_fault *fault) {
+    amqp_queue_declare(link->connection, CHANNEL, bytes(name), true, true, false, false,
+                       amqp_empty_table);
+    const amqp_rpc_reply_t reply = amqp_get_rpc_reply(link->connection);
+    if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION &&
+        reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD &&
+        ((const amqp_channel_close_t *)reply.reply.decoded)->reply_code == AMQP_NOT_FOUND) {
+        return saga_fault_set(fault, SAGA_ERROR_NOT_FOUND, "queue %s: there is none", name);
+    }
+    return answered(fault, name, reply);
+}
+
+enum saga_error saga_amqp_link_bind(struct saga_amqp_link *link, const char *queue,
+                                    const char *exchange, const char *routing_key,
+                                    struct saga_fault *fault) {
+    amqp_queue_bind(link->connection, CHANNEL, bytes(queue), bytes(exchange), bytes(routing_key),
+                    amqp_empty_table);
+    return last_answer(link, fault, "binding of queue", queue);
+}
+
+/* --------------------------------------------------------------- publishing */
+
+enum saga_error saga_amqp_link_confirm(struct saga_amqp_link *link, struct saga_fault *fault) {
+    amqp_confirm_select(link->connection, CHANNEL);
+    return last_answer(link, fault, "confirms", "");
+}
+
+static bool is_short(const char *text) {
+    return text == NULL || strlen(text) <= SAGA_AMQP_SHORT_BYTES_MAX;
+}
+
+/* Whether it can be encoded: the library finds out when half of it has left. */
+static bool can_be_published(const struct saga_amqp_message *message) {
+    size_t header_bytes = 0;
+    bool is_good = is_short(message->exchange) && is_short(message->routing_key) &&
+                   is_short(message->message_id) && is_short(message->correlation_id) &&
+                   is_short(message->reply_to) && is_short(message->type) &&
+                   is_short(message->content_type) && is_short(message->app_id);
+    for (size_t i = 0; i < message->header_count; i++) {
+        const struct saga_amqp_header *header = &message->headers[i];
+        is_good = is_good && is_short(header->name);
+        header_bytes +=
+            strlen(header->name) + (header->text == NULL ? 8 : strlen(header->text)) + 8;
+    }
+    return is_good && header_bytes <= HEADER_BYTES_MAX;
+}
+
+static void set_text(amqp_basic_properties_t *properties, amqp_flags_t flag, amqp_bytes_t *slot,
+                     const char *text) {
+    if (text != NULL) {
+        properties->_flags |= flag;
+        *slot = bytes(text);
+    }
+}
+
+static void set_headers(amqp_basic_properties_t *properties, amqp_table_entry_t *entries,
+                        const struct saga_amqp_message *message) {
+    for (size_t i = 0; i < message->header_count; i++) {
+        const struct saga_amqp_header *header = &message->headers[i];
+        entries[i].key = bytes(header->name);
+        if (header->text != NULL) {
+            entries[i].value.kind = AMQP_FIELD_KIND_UTF8;
+            entries[i].value.value.bytes = bytes(header->text);
+        } else {
+            entries[i].value.kind = AMQP_FIELD_KIND_I64;
+            entries[i].value.value.i64 = header->number;
+        }
+    }
+    if (message->header_count > 0) {
+        properties->_flags |= AMQP_BASIC_HEADERS_FLAG;
+        properties->headers.num_entries = (int)message->header_count;
+        properties->headers.entries = entries;
+    }
+}
+
+enum saga_error saga_amqp_link_publish(struct saga_amqp_link *link,
+                                       const struct saga_amqp_message *message,
+                                       struct saga_fault *fault) {
+    if (!can_be_published(message)) {
+        return saga_fault_set(fault, SAGA_ERROR_INVALID,
+                              "a property over %d bytes, or headers over %u, cannot be published",
+                              SAGA_AMQP_SHORT_BYTES_MAX, HEADER_BYTES_MAX);
+    }
+    amqp_table_entry_t entries[SAGA_AMQP_HEADERS_MAX];
+    amqp_basic_properties_t properties = {0};
+    set_text(&properties, AMQP_BASIC_MESSAGE_ID_FLAG, &properties.message_id, message->message_id);
+    set_text(&properties, AMQP_BASIC_CORRELATION_ID_FLAG, &properties.correlation_id,
+             message->correlation_id);
+    set_text(&properties, AMQP_BASIC_REPLY_TO_FLAG, &properties.reply_to, message->reply_to);
+    set_text(&properties, AMQP_BASIC_TYPE_FLAG, &properties.type, message->type);
+    set_text(&properties, AMQP_BASIC_CONTENT_TYPE_FLAG, &properties.content_type,
+             message->content_type);
+    set_text(&properties, AMQP_BASIC_APP_ID_FLAG, &properties.app_id, message->app_id);
+    set_headers(&properties, entries, message);
+    properties._flags |= AMQP_BASIC_DELIVERY_MODE_FLAG;
+    properties.delivery_mode =
+        message->persistent ? AMQP_DELIVERY_PERSISTENT : AMQP_DELIVERY_NONPERSISTENT;
+    if (message->timestamp_s != 0) {
+        properties._flags |= AMQP_BASIC_TIMESTAMP_FLAG;
+        properties.timestamp = message->timestamp_s;
+    }
+    /* The library takes a pointer to what it does not change. */
+    const amqp_bytes_t body = {.len = message->body_size,
+                               .bytes = (void *)(uintptr_t)message->body};
+    errno = 0;
+    const int status = amqp_basic_publish(link->connection, CHANNEL, bytes(message->exchange),
+                                          bytes(message->routing_key), message->mandatory, false,
+                                          &properties, body);
+    return status == AMQP_STATUS_OK ? SAGA_OK : lost(fault, "publishing", status);
+}
+
+/* ---------------------------------------------------------------- consuming */
+
+enum saga_error saga_amqp_link_consume(struct saga_amqp_link *link, const char *queue,
+                                       uint16_t number, uint16_t prefetch,
+                                       struct saga_fault *fault) {
+    char tag[8];
+    (void)snprintf(tag, sizeof tag, "%u", number);
+    amqp_basic_qos(link->connection, CHANNEL, 0, prefetch, false);
+    enum saga_error error = last_answer(link, fault, "prefetch of queue", queue);
+    if (error != SAGA_OK) {
+        return error;
+    }
+    amqp_basic_consume(link->connection, CHANNEL, bytes(queue), bytes(tag), false, false, false,
+                       amqp_empty_table);
+    return last_answer(link, fault, "consuming from queue", queue);
+}
+
+enum saga_error saga_amqp_link_cancel(struct saga_amqp_link *link, uint16_t number,
+                                      struct saga_fault *fault) {
+    char tag[8];
+    (void)snprintf(tag, sizeof tag, "%u", number);
+    amqp_basic_cancel(link->connection, CHANNEL, bytes(tag));
+    return last_answer(link, fault, "end of consuming from queue", tag);
+}
+
+enum saga_error saga_amqp_link_ack(struct saga_amqp_link *link, uint64_t tag, bool up_to,
+                                   struct saga_fault *fault) {
+    errno = 0;
+    const int status = amqp_basic_ack(link->connection, CHANNEL, tag, up_to);
+    return status == AMQP_STATUS_OK ? SAGA_OK : lost(fault, "acknowledging", status);
+}
+
+enum saga_error saga_amqp_link_reject(struct saga_amqp_link *link, uint64_t tag, bool requeue,
+                                      struct saga_fault *fault) {
+    errno = 0;
+    const int status = amqp_basic_reject(link->connection, CHANNEL, tag, requeue);
+    return status == AMQP_STATUS_OK ? SAGA_OK : lost(fault, "rejecting", status);
+}
+
+/* ----------------------------------------------------- messages out of frames */
+
+/* A copy of all texts of a message, in one piece of memory that is filled by two passes: the
+ * first one measures. */
+struct texts {
+    char *at; /* NULL: only measure */
+    size_t size;
+};
+
+static const char *keep(struct texts *texts, const void *text, size_t size) {
+    char *copy = texts->at;
+    texts->size += size + 1;
+    if (copy == NULL) {
+        return "";
+    }
+    memcpy(copy, text, size);
+    copy[size] = '\0';
+    texts->at += size + 1;
+    return copy;
+}
+
+static const char *keep_bytes(struct texts *texts, amqp_bytes_t text) {
+    return keep(texts, text.len == 0 ? "" : text.bytes, text.len);
+}
+
+/* A value that is a whole number of any width. */
+static bool whole_number(const amqp_field_value_t *value, int64_t *number) {
+    switch (value->kind) {
+    case AMQP_FIELD_KIND_BOOLEAN:
+        *number = value->value.boolean != 0;
+        return true;
+    case AMQP_FIELD_KIND_I8:
+        *number = value->value.i8;
+        return true;
+    case AMQP_FIELD_KIND_U8:
+        *number = value->value.u8;
+        return true;
+    case AMQP_FIELD_KIND_I16:
+        *number = value->value.i16;
+        return true;
+    case AMQP_FIELD_KIND_U16:
+        *number = value->value.u16;
+        return true;
+    case AMQP_FIELD_KIND_I32:
+        *number = value->value.i32;
+        return true;
+    case AMQP_FIELD_KIND_U32:
+        *number = value->value.u32;
+        return true;
+    case AMQP_FIELD_KIND_I64:
+        *number = value->value.i64;
+        return true;
+    case AMQP_FIELD_KIND_U64:
+        *number = (int64_t)value->value.u64;
+        return value->value.u64 <= INT64_MAX;
+    default:
+        return false;
+    }
+}
+
+static void keep_headers(struct texts *texts, struct saga_amqp_message *message,
+                         const amqp_table_t *table) {
+    message->header_count = 0;
+    for (int i = 0; i < table->num_entries && message->header_count < SAGA_AMQP_HEADERS_MAX; i++) {
+        const amqp_table_entry_t *entry = &table->entries[i];
+        struct saga_amqp_header header = {0};
+        if (entry->value.kind == AMQP_FIELD_KIND_UTF8 ||
+            entry->value.kind == AMQP_FIELD_KIND_BYTES) {
+            header.text = keep_bytes(texts, entry->value.value.bytes);
+        } else if (!whole_number(&entry->value, &header.number)) {
+            continue; /* a table, an array, a fraction: nothing that we understand */
+        }
+        header.name = keep_bytes(texts, entry->key);
+        message->headers[message->header_count++] = header;
+    }
+}
+
+static const char *keep_property(struct texts *texts, const amqp_basic_properties_t *properties,
+                                 amqp_flags_t flag, amqp_bytes_t text) {
+    return (properties->_flags & flag) != 0 ? keep_bytes(texts, text) : NULL;
+}
+
+static void keep_properties(struct texts *texts, struct saga_amqp_message *message,
+                            const amqp_basic_properties_t *from) {
+    message->message_id = keep_property(texts, from, AMQP_BASIC_MESSAGE_ID_FLAG, from->message_id);
+    message->correlation_id =
+        keep_property(texts, from, AMQP_BASIC_CORRELATION_ID_FLAG, from->correlation_id);
+    message->reply_to = keep_property(texts, from, AMQP_BASIC_REPLY_TO_FLAG, from->reply_to);
+    message->type = keep_property(texts, from, AMQP_BASIC_TYPE_FLAG, from->type);
+    message->content_type =
+        keep_property(texts, from, AMQP_BASIC_CONTENT_TYPE_FLAG, from->content_type);
+    message->app_id = keep_property(texts, from, AMQP_BASIC_APP_ID_FLAG, from->app_id);
+    message->persistent = (from->_flags & AMQP_BASIC_DELIVERY_MODE_FLAG) != 0 &&
+                          from->delivery_mode == AMQP_DELIVERY_PERSISTENT;
+    message->timestamp_s = (from->_flags & AMQP_BASIC_TIMESTAMP_FLAG) != 0 ? from->timestamp : 0;
+    if ((from->_flags & AMQP_BASIC_HEADERS_FLAG) != 0) {
+        keep_headers(texts, message, &from->headers);
+    }
+}
+
+static enum saga_error nonsense(struct saga_fault *fault, const char *what) {
+    return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "the broker breaks the protocol: %s",
+                          what);
+}
+
+/* The envelope: where it came from. The rest follows in frames of their own. */
+static enum saga_error begin_content(struct saga_amqp_link *link, enum saga_amqp_event_type type,
+                                     amqp_bytes_t exchange, amqp_bytes_t routing_key,
+                                     struct saga_fault *fault) {
+    struct content *content = &link->content;
+    if (content->state != CONTENT_NONE) {
+        return nonsense(fault, "a message inside a message");
+    }
+    struct texts texts = {.at = malloc(exchange.len + routing_key.len + 2)};
+    if (texts.at == NULL) {
+        return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "no memory for a message");
+    }
+    content->texts = texts.at;
+    content->state = CONTENT_HEADER_NEXT;
+    content->event.type = (uint8_t)type;
+    content->event.message.exchange = keep_bytes(&texts, exchange);
+    content->event.message.routing_key = keep_bytes(&texts, routing_key);
+    return SAGA_OK;
+}
+
+static enum saga_error begin_delivery(struct saga_amqp_link *link,
+                                      const amqp_basic_deliver_t *deliver,
+                                      struct saga_fault *fault) {
+    enum saga_error error =
+        begin_content(link, SAGA_AMQP_DELIVERED, deliver->exchange, deliver->routing_key, fault);
+    unsigned queue = 0; /* the consumer's tag is our number, in digits */
+    for (size_t i = 0; i < deliver->consumer_tag.len && queue < 10000; i++) {
+        queue = queue * 10 + (unsigned)(((const char *)deliver->consumer_tag.bytes)[i] - '0');
+    }
+    link->content.event.queue = (uint16_t)queue;
+    link->content.event.tag = deliver->delivery_tag;
+    link->content.event.redelivered = deliver->redelivered;
+    return error;
+}
+
+/* All texts into one piece: the ones that are there, and the properties'. */
+static enum saga_error keep_content_header(struct content *content,
+                                           const amqp_basic_properties_t *properties,
+                                           struct saga_fault *fault) {
+    struct saga_amqp_message *message = &content->event.message;
+    const char *exchange = message->exchange;
+    const char *routing_key = message->routing_key;
+    struct texts texts = {0};
+    (void)keep(&texts, exchange, strlen(exchange));
+    (void)keep(&texts, routing_key, strlen(routing_key));
+    keep_properties(&texts, message, properties);
+    char *memory = malloc(texts.size);
+    if (memory == NULL) {
+        return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "no memory for a message's headers");
+    }
+    texts = (struct texts){.at = memory};
+    message->exchange = keep(&texts, exchange, strlen(exchange));
+    message->routing_key = keep(&texts, routing_key, strlen(routing_key));
+    keep_properties(&texts, message, properties);
+    free(content->texts);
+    content->texts = memory;
+    return SAGA_OK;
+}
+
+static enum saga_error take_header(struct saga_amqp_link *link, const amqp_frame_t *frame,
+                                   struct saga_fault *fault) {
+    struct content *content = &link->content;
+    if (content->state != CONTENT_HEADER_NEXT ||
+        frame->payload.properties.class_id != AMQP_BASIC_CLASS) {
+        return nonsense(fault, "a header without a message");
+    }
+    content->expected = frame->payload.properties.body_size;
+    content->state = CONTENT_BODY_NEXT;
+    content->oversized = content->expected > link->body_bytes_max;
+    if (content->expected > DRAIN_BYTES_MAX) {
+        return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE,
+                              "a message that claims %" PRIu64 " bytes", content->expected);
+    }
+    if (content->oversized) {
+        return SAGA_OK;
+    }
+    content->body = malloc(content->expected + 1);
+    if (content->body == NULL) {
+        return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "no memory for a message");
+    }
+    content->body[content->expected] = '\0';
+    return keep_content_header(content, frame->payload.properties.decoded, fault);
+}
+
+static enum saga_error take_body(struct saga_amqp_link *link, const amqp_frame_t *frame,
+                                 struct saga_fault *fault) {
+    struct content *content = &link->content;
+    const amqp_bytes_t fragment = frame->payload.body_fragment;
+    if (content->state != CONTENT_BODY_NEXT ||
+        fragment.len > content->expected - content->arrived) {
+        return nonsense(fault, "more of a body than was announced");
+    }
+    if (!content->oversized && fragment.len > 0) {
+        memcpy(content->body + content->arrived, fragment.bytes, fragment.len);
+    }
+    content->arrived += fragment.len;
+    return SAGA_OK;
+}
+
+/* Gives the message to the caller, or away with it. */
+static enum saga_error end_content(struct saga_amqp_link *link, struct saga_amqp_event *event,
+                                   struct saga_fault *fault) {
+    struct content *content = &link->content;
+    if (!content->oversized) {
+        content->event.message.body = content->body;
+        content->event.message.body_size = content->expected;
+        *event = content->event;
+        link->shown = true;
+        return SAGA_OK;
+    }
+    const bool delivered = content->event.type == SAGA_AMQP_DELIVERED;
+    const uint64_t tag = content->event.tag;
+    content_clear(content);
+    link->oversized += delivered;
+    return delivered ? saga_amqp_link_reject(link, tag, false, fault) : SAGA_OK;
+}
+
+/* ------------------------------------------------------------------- events */
+
+static enum saga_error take_method(struct saga_amqp_link *link, const amqp_method_t *method,
+                                   struct saga_amqp_event *event, struct saga_fault *fault) {
+    switch (method->id) {
+    case AMQP_BASIC_DELIVER_METHOD:
+        return begin_delivery(link, method->decoded, fault);
+    case AMQP_BASIC_RETURN_METHOD: {
+        const amqp_basic_return_t *returned = method->decoded;
+        return begin_content(link, SAGA_AMQP_RETURNED, returned->exchange, returned->routing_key,
+                             fault);
+    }
+    case AMQP_BASIC_ACK_METHOD: {
+        const amqp_basic_ack_t *ack = method->decoded;
+        event->type = SAGA_AMQP_CONFIRMED;
+        event->tag = ack->delivery_tag;
+        event->up_to = ack->multiple;
+        return SAGA_OK;
+    }
+    case AMQP_BASIC_NACK_METHOD: {
+        const amqp_basic_nack_t *nack = method->decoded;
+        event->type = SAGA_AMQP_REFUSED;
+        event->tag = nack->delivery_tag;
+        event->up_to = nack->multiple;
+        return SAGA_OK;
+    }
+    case AMQP_CONNECTION_BLOCKED_METHOD:
+        event->type = SAGA_AMQP_BLOCKED;
+        return SAGA_OK;
+    case AMQP_CONNECTION_UNBLOCKED_METHOD:
+        event->type = SAGA_AMQP_UNBLOCKED;
+        return SAGA_OK;
+    case AMQP_BASIC_CANCEL_METHOD:
+        return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE,
+                              "the broker has ended our consuming: the queue is gone");
+    case AMQP_CHANNEL_CLOSE_METHOD: {
+        const amqp_channel_close_t *close = method->decoded;
+        return closed(fault, "the channel is closed", close->reply_code, close->reply_text);
+    }
+    case AMQP_CONNECTION_CLOSE_METHOD: {
+        const amqp_connection_close_t *close = method->decoded;
+        amqp_connection_close_ok_t answer = {0};
+        (void)amqp_send_method(link->connection, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &answer);
+        return closed(fault, "the connection is closed", close->reply_code, close->reply_text);
+    }
+    default:
+        return SAGA_OK; /* an answer to something that was given up */
+    }
+}
+
+static enum saga_error take_frame(struct saga_amqp_link *link, const amqp_frame_t *frame,
+                                  struct saga_amqp_event *event, struct saga_fault *fault) {
+    struct content *content = &link->content;
+    enum saga_error error = SAGA_OK;
+    switch (frame->frame_type) {
+    case AMQP_FRAME_METHOD:
+        error = take_method(link, &frame->payload.method, event, fault);
+        break;
+    case AMQP_FRAME_HEADER:
+        error = take_header(link, frame, fault);
+        break;
+    case AMQP_FRAME_BODY:
+        error = take_body(link, frame, fault);
+        break;
+    default:
+        break;
+    }
+    if (error == SAGA_OK && content->state == CONTENT_BODY_NEXT &&
+        content->arrived == content->expected) {
+        error = end_content(link, event, fault);
+    }
+    return error;
+}
+
+enum saga_error saga_amqp_link_take(struct saga_amqp_link *link, struct saga_amqp_event *event,
+                                    struct saga_fault *fault) {
+    struct timeval now = {0};
+    if (link->shown) {
+        content_clear(&link->content);
+        link->shown = false;
+    }
+    *event = (struct saga_amqp_event){.type = SAGA_AMQP_NOTHING};
+    for (;;) {
+        amqp_frame_t frame;
+        errno = 0;
+        const int status = amqp_simple_wait_frame_noblock(link->connection, &frame, &now);
+        if (status == AMQP_STATUS_TIMEOUT) {
+            return SAGA_OK;
+        }
+        if (status != AMQP_STATUS_OK) {
+            return lost(fault, "the connection is lost", status);
+        }
+        const enum saga_error error = take_frame(link, &frame, event, fault);
+        /* What a frame says has been copied; a body that is only read past must not pile up. */
+        amqp_maybe_release_buffers(link->connection);
+        if (error != SAGA_OK || event->type != SAGA_AMQP_NOTHING) {
+            return error;
+        }
+    }
+}
+
+void saga_amqp_link_wait(struct saga_amqp_link *link, int wake_fd, int timeout_ms) {
+    /* Frames may be in the library while the socket is silent. */
+    if (amqp_frames_enqueued(link->connection) || amqp_data_in_buffer(link->connection)) {
+        return;
+    }
+    struct pollfd fds[2] = {{.fd = link->fd, .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}};
+    const int often_ms = link->heartbeat_ms / 2; /* reading is what sends the heartbeats */
+    (void)poll(fds, wake_fd >= 0 ? 2 : 1,
+               timeout_ms < 0 || timeout_ms > often_ms ? often_ms : timeout_ms);
+}
+
+uint64_t saga_amqp_link_oversized(const struct saga_amqp_link *link) {
+    return link->oversized;
+}
