@@ -32,13 +32,13 @@ static struct check_saga sagas[CHECK_SAGAS_MAX];
 struct check_saga *const check_sagas = sagas;
 unsigned check_saga_count;
 uint64_t check_commit;
+uint64_t check_last_lsn;
 uint64_t check_answer_lsns[SIM_PARTY_COUNT];
 
 static struct invocation invocations[INVOCATIONS_MAX];
 static uint32_t invocation_count;
 static struct definition definitions[DEFINITIONS_MAX];
 static unsigned definition_count;
-static uint64_t last_lsn;
 static uint32_t epoch;
 static int64_t last_at_ms;
 static uint32_t life_of_epoch; /* the daemon's life that wrote the latest epoch */
@@ -140,7 +140,7 @@ void sim_check_begin(void) {
     memset(check_answer_lsns, 0, sizeof check_answer_lsns);
     invocation_count = 0;
     definition_count = 0;
-    last_lsn = 0;
+    check_last_lsn = 0;
     epoch = 0;
     last_at_ms = 0;
     life_of_epoch = 0;
@@ -273,10 +273,11 @@ static void load_definition(const struct saga_record *record) {
 }
 
 static void check_log(const struct saga_record *record) {
-    if (record->lsn != last_lsn + 1) {
-        sim_violation("L2", "record %" PRIu64 " follows record %" PRIu64, record->lsn, last_lsn);
+    if (record->lsn != check_last_lsn + 1) {
+        sim_violation("L2", "record %" PRIu64 " follows record %" PRIu64, record->lsn,
+                      check_last_lsn);
     }
-    last_lsn = record->lsn;
+    check_last_lsn = record->lsn;
     if (record->at_ms < last_at_ms) {
         sim_violation("L2", "record %" PRIu64 ": its time is before that of the one before it",
                       record->lsn);

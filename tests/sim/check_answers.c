@@ -5,6 +5,7 @@
 
 #include "check_state.h"
 #include "disk.h"
+#include "marks.h"
 
 void sim_check_said(const struct saga_command_id *id, uint8_t verdict) {
     struct check_saga *saga = check_find(&id->saga);
@@ -114,6 +115,74 @@ void sim_check_seen(const struct saga_listing *listing) {
     if (listing->last_lsn == saga->last_lsn && strcmp(listing->status, status_of(saga)) != 0) {
         sim_violation("X1", "%s is shown as %s, and is %s", check_text(saga, SAGA_STEP_NONE),
                       listing->status, status_of(saga));
+    }
+}
+
+static bool is_listed(const struct saga_request *request, uint64_t position) {
+    return request->saga == NULL ||
+           strcmp(request->saga, check_sagas[position - 1].shape->name) == 0;
+}
+
+/* The first position from `position` down that belongs to the list; 0: there is none. */
+static uint64_t next_listed(const struct saga_request *request, uint64_t position) {
+    while (position > 0 && !is_listed(request, position)) {
+        position--;
+    }
+    return position;
+}
+
+void sim_check_listed(const struct saga_request *request, unsigned known) {
+    uint64_t due = request->cursor != 0 ? request->cursor - 1 : known;
+    if (request->result != SAGA_RESULT_OK) {
+        sim_violation("X1", "a list is refused: %s", request->text);
+    }
+    for (size_t i = 0; i < request->listing_count; i++) {
+        const struct saga_listing *listing = &request->listings[i];
+        sim_check_seen(listing);
+        uint64_t position = (uint64_t)(check_find(&listing->id) - check_sagas) + 1;
+        bool newer = i == 0 && request->cursor == 0 && position > due; /* started since */
+        due = next_listed(request, newer ? position : due);
+        if (listing->position != position || position != due) {
+            sim_violation(
+                "X1", "saga %" PRIu64 " is listed as number %" PRIu64 ", where %" PRIu64 " is due",
+                position, listing->position, due);
+        }
+        due--;
+    }
+    due = next_listed(request, due);
+    if (request->listing_count < request->limit && due > 0) {
+        sim_violation("X1", "the list leaves out saga %" PRIu64, due);
+    }
+    if (request->listing_count > 1) {
+        sim_mark(SIM_MARK_LISTED);
+    }
+}
+
+void sim_check_counted(const struct saga_engine_stats *stats) {
+    unsigned open = 0;
+    unsigned parked = 0;
+    for (unsigned i = 0; i < check_saga_count; i++) {
+        open += check_sagas[i].outcome == 0;
+        parked += check_sagas[i].outcome == 0 && check_sagas[i].parked != 0;
+    }
+    if (stats->last_lsn > check_last_lsn) {
+        sim_violation("X1", "the counters tell of what is not durable");
+    }
+    if (stats->core.quarantined != 0) {
+        sim_violation("X1", "%" PRIu64 " sagas are counted as out of service",
+                      stats->core.quarantined);
+    }
+    if (stats->last_lsn < check_last_lsn) {
+        return; /* more became durable in the same commit, after the counters were read */
+    }
+    sim_mark(parked > 0 ? SIM_MARK_COUNTED_PARKED : SIM_MARK_COUNTED);
+    if (stats->core.open != open || stats->core.parked != parked ||
+        stats->sagas_known != check_saga_count) {
+        sim_violation("X1",
+                      "counted are %" PRIu64 " open, %" PRIu64 " parked of %" PRIu64
+                      " sagas; there are %u, %u of %u",
+                      stats->core.open, stats->core.parked, stats->sagas_known, open, parked,
+                      check_saga_count);
     }
 }
 

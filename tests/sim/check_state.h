@@ -84,6 +84,8 @@ struct check_saga *check_find(const struct saga_id *id);
 
 /* The commit that is being looked at, from 1. */
 extern uint64_t check_commit;
+/* The last durable record. */
+extern uint64_t check_last_lsn;
 
 /* When this participant last answered, be it nonsense, but for `retry`. */
 extern uint64_t check_answer_lsns[SIM_PARTY_COUNT];
