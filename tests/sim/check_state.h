@@ -65,6 +65,8 @@ struct check_saga {
     bool touched;   /* in this batch */
     bool cancelled; /* a cancel is on record */
     bool operated;
+    bool outgrown; /* a result since the latest command may not fit into one */
+    unsigned results;
     uint8_t wish; /* a reason, 0: none */
     uint8_t parked;
     uint8_t parked_step;
@@ -72,6 +74,7 @@ struct check_saga {
     uint8_t seen_outcome; /* what a client was told */
     uint64_t seen_lsn;
     char key[16];
+    char last[24]; /* what every result says in its own way: the latest's; "": not looked for */
     char input[160];
     struct check_step steps[SIM_STEPS_MAX];
 };

@@ -77,11 +77,12 @@ static struct book *book_of(const struct sim_command *command) {
 static void say(const struct sim_command *command, const char *event) {
     char text[SAGA_COMMAND_TEXT_SIZE];
     char body[512];
+    const char *step = command->step->name;
     int size = snprintf(body, sizeof body,
-                        "{\"id\": \"%s\", \"content\": {\"%s\": \"%08llx\"}, \"reply_state\": "
-                        "\"%s\"}",
-                        saga_command_text(&command->id, command->step->name, text),
-                        command->step->name, (unsigned long long)(sim_draw() >> 32), event);
+                        "{\"id\": \"%s\", \"content\": {\"%s\": \"%08llx\", \"last\": \"%s\"}, "
+                        "\"reply_state\": \"%s\"}",
+                        saga_command_text(&command->id, step, text), step,
+                        (unsigned long long)(sim_draw() >> 32), step, event);
     assert(size > 0 && (size_t)size < sizeof body);
     sim_trace("%-10s %s#%u -> %s", sim_parties[command->step->party].name, text, command->attempt,
               event);

@@ -62,6 +62,7 @@ static const char *const names[SIM_MARK_COUNT] = {
     [SIM_MARK_LISTED] = "page of the list compared",
     [SIM_MARK_COUNTED] = "counters compared",
     [SIM_MARK_COUNTED_PARKED] = "counters compared, while sagas were parked",
+    [SIM_MARK_LATER_WINS] = "command after two results that name one member",
     [SIM_MARK_NEW_VERSION] = "several versions of one definition",
     [SIM_MARK_SHADOWED] = "live and replayed state compared",
     [SIM_MARK_TWICE] = "seed run twice",
