@@ -45,6 +45,11 @@ void sim_check_acknowledged(const struct saga_request *request);
 void sim_check_operated(const struct saga_request *request);
 /* Somebody looked. */
 void sim_check_seen(const struct saga_listing *listing);
+/* ... through the list, when `known` sagas were durable: the newest first, none twice, and
+ * none left out. */
+void sim_check_listed(const struct saga_request *request, unsigned known);
+/* ... at the counters. */
+void sim_check_counted(const struct saga_engine_stats *stats);
 /* The outlet was told. */
 void sim_check_changed(const struct saga_id *id, const char *status);
 /* Participants have deleted rows: of sagas that are open now nothing is promised, but that

@@ -67,6 +67,8 @@ struct check_saga {
     bool touched;   /* in this batch */
     bool cancelled; /* a cancel is on record */
     bool operated;
+    bool outgrown; /* a result since the latest command may not fit into one */
+    unsigned results;
     uint8_t wish; /* a reason, 0: none */
     uint8_t parked;
     uint8_t parked_step;
@@ -74,6 +76,7 @@ struct check_saga {
     uint8_t seen_outcome; /* what a client was told */
     uint64_t seen_lsn;
     char key[16];
+    char last[24]; /* what every result says in its own way: the latest's; "": not looked for */
     char input[160];
     struct check_step steps[SIM_STEPS_MAX];
 };
@@ -86,6 +89,8 @@ struct check_saga *check_find(const struct saga_id *id);
 
 /* The commit that is being looked at, from 1. */
 extern uint64_t check_commit;
+/* The last durable record. */
+extern uint64_t check_last_lsn;
 
 /* When this participant last answered, be it nonsense, but for `retry`. */
 extern uint64_t check_answer_lsns[SIM_PARTY_COUNT];

@@ -259,9 +259,17 @@ static void note_result(struct scene *scene) {
     if (scene->saga->shape->booking) {
         return;
     }
+    /* A step that repeats its result, to a fence, is the latest, too. */
+    if (memmem(record->payload.data, record->payload.size, "\"last\"", 6) != NULL) {
+        scene->saga->results++;
+        (void)snprintf(scene->saga->last, sizeof scene->saga->last, "\"last\":\"%s\"",
+                       scene->plan->name);
+    }
     int size = snprintf(start, sizeof start, "\"%s\": \"", scene->plan->name);
     const char *found = memmem(record->payload.data, record->payload.size, start, (size_t)size);
-    if (found != NULL && found[size] != 'x') { /* of what is bloated the name must do */
+    if (found != NULL && found[size] == 'x') {
+        scene->saga->outgrown = true;
+    } else if (found != NULL) {
         (void)snprintf(step->result, sizeof step->result, "\"%s\":\"%.8s", scene->plan->name,
                        found + size);
     }

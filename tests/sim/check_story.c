@@ -5,7 +5,6 @@
 #include "check_state.h"
 #include "daemon.h"
 #include "marks.h"
-#include "swarm.h"
 
 /* ------------------------------------------------------------------- issuing */
 
@@ -23,9 +22,20 @@ static void reopen(const struct scene *about, uint8_t index, enum sim_state stat
     check_attempt_begins(&scene, scene.step->attempt + 1);
 }
 
-/* E6: the data has what the steps before have added. */
+/* E6: the data has what the steps before have added; of what several say, the latest. */
 static void check_body(const struct scene *scene) {
     const struct saga_bytes *body = &scene->record->payload;
+    struct check_saga *saga = scene->saga;
+    if (saga->last[0] != '\0' &&
+        memmem(body->data, body->size, saga->last, strlen(saga->last)) == NULL) {
+        /* Rather an older body than none: a compensation must always be possible. */
+        check_demand(saga->outgrown && scene->record->operation != SAGA_ACTION, "E6", scene,
+                     "the command lacks the latest result");
+        saga->last[0] = '\0';
+    } else if (saga->results > 1) {
+        sim_mark(SIM_MARK_LATER_WINS);
+    }
+    saga->outgrown = false;
     for (uint8_t i = 0; i < scene->saga->shape->step_count; i++) {
         const char *result = scene->saga->steps[i].result;
         if (scene->saga->steps[i].state == SIM_DID && result[0] != '\0' &&
@@ -275,7 +285,8 @@ static void parked(struct scene *scene) {
         break;
     case SAGA_REASON_UNRENDERED:
         sim_mark(SIM_MARK_PARKED_UNRENDERED);
-        check_demand(sim_swarm_bloats(), "E6", scene, "a command's body could not be made");
+        check_demand(scene->saga->outgrown && step->state == SIM_IDLE && !scene->saga->backward,
+                     "E6", scene, "a command's body could not be made");
         break;
     default:
         check_fail("L4", scene, "no such reason");

@@ -22,6 +22,7 @@
 #define OPERATOR_MS    20000
 #define OPERATOR_TRIES 6
 #define SAGAS_MAX      512
+#define PAGE_MAX       5
 
 /* A saga that a client wants. */
 struct want {
@@ -40,9 +41,12 @@ struct asking {
     bool used;
     struct saga_request request;
     struct saga_listing listing;
-    struct want *want;   /* START */
-    uint32_t invocation; /* START */
-    bool other;          /* START: with the key's other input */
+    struct saga_listing page[PAGE_MAX]; /* LIST */
+    unsigned known;                     /* LIST: sagas that are there for sure */
+    struct saga_engine_stats stats;     /* STATS */
+    struct want *want;                  /* START */
+    uint32_t invocation;                /* START */
+    bool other;                         /* START: with the key's other input */
 };
 
 static struct want wants[WANTS_MAX];
@@ -282,6 +286,44 @@ static void operate(enum saga_request_type type, const struct saga_id *id) {
     }
 }
 
+static void listed(struct saga_request *request) {
+    struct asking *asking = request->context;
+    asking->used = false;
+    sim_check_listed(request, asking->known);
+}
+
+static void counted(struct saga_request *request) {
+    struct asking *asking = request->context;
+    asking->used = false;
+    sim_check_counted(request->stats);
+}
+
+/* Somebody wants the list, or the counters. */
+static void look_around(void) {
+    struct asking *asking = take_asking();
+    if (asking == NULL) {
+        return;
+    }
+    if (sim_draw_chance(500)) {
+        asking->request.type = SAGA_REQUEST_STATS;
+        asking->request.answered = counted;
+        asking->request.stats = &asking->stats;
+    } else {
+        asking->known = sim_check_saga_count();
+        asking->request.type = SAGA_REQUEST_LIST;
+        asking->request.answered = listed;
+        asking->request.listings = asking->page;
+        asking->request.limit = (size_t)sim_draw_between(1, PAGE_MAX);
+        asking->request.cursor = sim_draw_below(asking->known + 2);
+        if (sim_draw_chance(300)) {
+            asking->request.saga = sim_shape((uint8_t)sim_draw_below(sim_shape_count()))->name;
+        }
+    }
+    if (!sim_daemon_ask(&asking->request)) {
+        asking->used = false;
+    }
+}
+
 static void operate_somewhere(void *context, uint64_t type) {
     (void)context;
     pending_deeds--;
@@ -297,6 +339,7 @@ static void operate_somewhere(void *context, uint64_t type) {
         number = (number + 1) % count;
     }
     operate((enum saga_request_type)type, sim_check_saga_id(number));
+    look_around();
 }
 
 static void plan_operation(enum saga_request_type type, int64_t about_ms) {
@@ -332,6 +375,7 @@ static void patrol(void *context, uint64_t number) {
             operate(SAGA_REQUEST_FIND, sim_check_saga_id(i));
         }
     }
+    look_around();
     if (healed) {
         sim_agenda_add(sim_now() + OPERATOR_MS, patrol, NULL, 0);
     }

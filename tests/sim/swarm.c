@@ -12,7 +12,6 @@
 #define BLACKOUT_MS (SIM_RETENTION_MS + SAGA_PARTICIPANT_SKEW_MS + INT64_C(3600000))
 
 struct sim_swarm sim_swarm;
-static bool bloats;
 
 const char *const sim_fault_names[SIM_FAULT_COUNT] = {
     [SIM_FAULT_DROP] = "command dropped",
@@ -112,7 +111,6 @@ void sim_swarm_begin(void) {
         /* A command's age is told by two clocks, which may differ by an hour at most. */
         sim_swarm.rates[SIM_FAULT_WALL_JUMP] = 0;
     }
-    bloats = sim_swarm.rates[SIM_FAULT_BLOAT] > 0;
     static const int64_t lengths_ms[] = {5000, 30000, 120000, 600000, 1800000};
     sim_swarm.chaos_ms = lengths_ms[sim_draw_below(5)];
     if (sim_swarm.rates[SIM_FAULT_PURGE] > 0) {
@@ -131,10 +129,6 @@ void sim_swarm_begin(void) {
     sim_swarm.recovery_kills = (unsigned)sim_draw_below(6);
     sim_swarm.shadow = sim_draw_chance(125);
     sim_swarm.reparsed = sim_draw_chance(30);
-}
-
-bool sim_swarm_bloats(void) {
-    return bloats;
 }
 
 void sim_swarm_heal(void) {

@@ -87,9 +87,6 @@ void sim_swarm_begin(void);
 /* From here on there are no faults. */
 void sim_swarm_heal(void);
 
-/* True if answers may be too large in this seed. */
-bool sim_swarm_bloats(void);
-
 /* Nothing arrives at the moment. */
 bool sim_swarm_is_black(void);
 
