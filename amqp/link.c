@@ -248,6 +248,15 @@ void saga_amqp_link_close(struct saga_amqp_link *link) {
     free(link);
 }
 
+/* A socket that is closed while something unread is in it drops what was written last. */
+void saga_amqp_link_finish(struct saga_amqp_link *link, uint32_t timeout_ms) {
+    const struct timeval patience = duration(timeout_ms);
+    if (amqp_set_rpc_timeout(link->connection, &patience) == AMQP_STATUS_OK) {
+        (void)amqp_connection_close(link->connection, AMQP_REPLY_SUCCESS);
+    }
+    saga_amqp_link_close(link);
+}
+
 void saga_amqp_link_cut(struct saga_amqp_link *link) {
     (void)shutdown(link->fd, SHUT_RDWR);
 }

@@ -36,7 +36,7 @@ struct saga_amqp_link_options {
     uint32_t heartbeat_s;  /* the broker, or the way to it, is dead after two of them */
     size_t body_bytes_max; /* of a message that is delivered */
 };
-#define SAGA_AMQP_TIMEOUT_MS  10000
+#define SAGA_AMQP_TIMEOUT_MS  4000
 #define SAGA_AMQP_HEARTBEAT_S 10
 
 /* Connects to the address's host number `host`, logs in, opens the channel.
@@ -45,8 +45,11 @@ struct saga_amqp_link_options {
 SAGA_CHECKED enum saga_error saga_amqp_link_open(struct saga_amqp_link **link,
                                                  const struct saga_amqp_link_options *options,
                                                  size_t host, struct saga_fault *fault);
-/* NULL is allowed. Waits for nobody. */
+/* NULL is allowed. Waits for nobody; what was written last may not arrive. */
 void saga_amqp_link_close(struct saga_amqp_link *link);
+/* Takes leave of the broker first, for `timeout_ms` at most, so that everything that
+ * was written arrives; then closes. */
+void saga_amqp_link_finish(struct saga_amqp_link *link, uint32_t timeout_ms);
 
 /* Makes whatever the link's thread is doing fail. Any thread; the link must stay
  * open until the call is over. */
