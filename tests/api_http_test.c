@@ -1,5 +1,6 @@
 /* Bad HTTP, and HTTP from where it should not come. */
 #include "api_fixture.h"
+#include "check_run.h"
 #include "splitmix.h"
 
 #include <check.h>
@@ -552,9 +553,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite());
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_run.h"
 #include "splitmix.h"
 
 #define SENT_MAX    4096
@@ -476,9 +477,5 @@ int main(void) {
     tcase_add_test(tests, a_deadline_and_a_timeout_at_once_ask_for_one_body);
     tcase_add_test(tests, hostile_records_of_the_log_itself_are_refused);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

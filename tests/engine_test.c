@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "check_run.h"
 #include "engine.h"
 #include "failpoint.h"
 #include "ids.h"
@@ -807,9 +808,5 @@ int main(void) {
     tcase_add_test(tests, starts_of_one_turn_leave_room_for_finishing);
     tcase_add_test(tests, a_sweep_finds_no_orphans);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return check_run(suite);
 }

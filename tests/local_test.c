@@ -7,10 +7,10 @@
 #include <sched.h>
 #include <sqlite3.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "check_run.h"
 #include "delivery_queue.h"
 #include "ids.h"
 #include "participant_fixture.h"
@@ -403,9 +403,5 @@ int main(void) {
     tcase_add_test(tests, an_echo_answers_everything_done);
     tcase_add_test(tests, one_process_has_room_for_so_many);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -2,6 +2,7 @@
  * and the bytes of every format that was ever released. */
 #include "record.h"
 
+#include "check_run.h"
 #include "meta.h"
 #include "splitmix.h"
 
@@ -1257,9 +1258,5 @@ int main(int argc, char **argv) {
     if (argc == 3 && strcmp(argv[1], "--write-golden") == 0) {
         return write_golden(argv[2]);
     }
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite());
 }

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "check_run.h"
 #include "engine.h"
 #include "guard.h"
 #include "ids.h"
@@ -553,9 +554,5 @@ int main(void) {
     tcase_add_test(tests, a_damaged_guard_is_begun_anew);
     tcase_add_test(tests, a_guard_that_cannot_be_made_says_so);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

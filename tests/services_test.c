@@ -4,13 +4,13 @@
  */
 #include "billing.h"
 #include "booking.h"
+#include "check_run.h"
 #include "parking.h"
 #include "participant_fixture.h"
 #include "service.h"
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define SLOT "5a4f0c1e-0000-7000-8000-000000000001"
@@ -550,9 +550,5 @@ int main(void) {
     tcase_add_test(tests, every_switch_fits_the_services);
     tcase_add_test(tests, fail_answers_each_commands_own_event);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -1,10 +1,10 @@
 #include "shop_fixture.h"
 
+#include "check_run.h"
 #include "participant_fixture.h"
 #include "shop_service.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct saga_participant *shop;
@@ -69,9 +69,5 @@ int shop_run(const char *name, void (*add)(TCase *tests)) {
     tcase_set_timeout(tests, 60);
     add(tests);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

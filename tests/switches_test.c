@@ -1,11 +1,11 @@
 /* --limit, --fail, --delay, --crash: what is taken, and what is said of the rest. */
+#include "check_run.h"
 #include "participant.h"
 #include "shop_service.h"
 
 #include <argp.h>
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -158,9 +158,5 @@ int main(void) {
     tcase_add_test(tests, the_switches_are_options_of_a_program);
     tcase_add_exit_test(tests, a_wrong_switch_ends_the_program, 2);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }
