@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "engine_fixture.h"
+#include "monotonic.h"
 
 static const char definition_text[] =
     "saga: booking\n"
@@ -240,17 +240,11 @@ void sagalog_start(struct sagalog_process *process, const char *data_dir, ...) {
     (void)close(pipes[1]);
 }
 
-static int64_t now_ms(void) {
-    struct timespec now;
-    ck_assert_int_eq(clock_gettime(CLOCK_MONOTONIC, &now), 0);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void sagalog_await(struct sagalog_process *process, const char *text) {
-    const int64_t deadline = now_ms() + 20000;
+    const int64_t deadline = monotonic_ms() + 20000;
     while (process->text == NULL || strstr(process->text, text) == NULL) {
         struct pollfd polled = {.fd = process->out, .events = POLLIN};
-        const int64_t left = deadline - now_ms();
+        const int64_t left = deadline - monotonic_ms();
         ck_assert_msg(left > 0 && poll(&polled, 1, (int)left) > 0, "'%s' did not come", text);
         char *longer = realloc(process->text, process->size + 4097);
         ck_assert_ptr_nonnull(longer);

@@ -475,9 +475,7 @@ START_TEST(every_switch_fits_the_services) {
     struct saga_participant_switches switches = {0};
     struct saga_fault fault = {0};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        ck_assert_int_eq(saga_participant_switches_add(&switches, SAGA_PARTICIPANT_SWITCH_FAIL,
-                                                       names[i], &fault),
-                         SAGA_OK);
+        fixture_add_switch(&switches, SAGA_PARTICIPANT_SWITCH_FAIL, names[i]);
     }
     ck_assert_msg(saga_participant_switches_check(&switches, services, 3, &fault) == SAGA_OK, "%s",
                   fault.text);
@@ -498,11 +496,7 @@ START_TEST(fail_answers_each_commands_own_event) {
     };
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         struct saga_participant_options options = {0};
-        struct saga_fault fault = {0};
-        ck_assert_int_eq(saga_participant_switches_add(&options.switches,
-                                                       SAGA_PARTICIPANT_SWITCH_FAIL,
-                                                       commands[i].name, &fault),
-                         SAGA_OK);
+        fixture_add_switch(&options.switches, SAGA_PARTICIPANT_SWITCH_FAIL, commands[i].name);
         const struct saga_service *service =
             strncmp(commands[i].name, "parking", 7) == 0   ? saga_parking_service()
             : strncmp(commands[i].name, "booking", 7) == 0 ? saga_booking_service()

@@ -54,14 +54,6 @@ void expect_refusal(const struct saga_wire_reply *reply, const char *why) {
     ck_assert_msg(strstr(reply->refusal, why) != NULL, "%s", reply->refusal);
 }
 
-void add_switch(struct saga_participant_options *options, enum saga_participant_switch which,
-                const char *argument) {
-    struct saga_fault fault = {0};
-    ck_assert_msg(saga_participant_switches_add(&options->switches, which, argument, &fault) ==
-                      SAGA_OK,
-                  "%s", fault.text);
-}
-
 int shop_run(const char *name, void (*add)(TCase *tests)) {
     Suite *suite = suite_create(name);
     TCase *tests = tcase_create(name);
