@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_run.h"
 #include "splitmix.h"
 
 #define SENT_MAX    4096
@@ -533,9 +534,5 @@ int main(void) {
     tcase_add_loop_test(tests, an_attempt_open_at_a_restart_is_never_unsent, 0, 2);
     tcase_add_test(tests, hostile_records_of_the_log_itself_are_refused);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -1,6 +1,7 @@
 /* The command lines of parking, booking and billing: what they print, and how they end. */
 #include "billing.h"
 #include "booking.h"
+#include "check_run.h"
 #include "parking.h"
 #include "participant_fixture.h"
 #include "scripted_server.h"
@@ -394,9 +395,5 @@ int main(void) {
     tcase_add_loop_test(tests, what_the_daemon_refuses_is_shown, 0, 5);
     tcase_add_test(tests, a_requests_options_are_checked);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }
