@@ -12,6 +12,7 @@
 #include "dial.h"
 
 #define FINISH_MS 1000
+#define PULSE_MS  1000
 
 struct settlement {
     struct saga_amqp_ticket ticket;
@@ -35,6 +36,7 @@ struct saga_amqp_consumer {
     struct wishes wishes;
     bool stopping;
     bool closing;
+    bool quiet; /* nothing more will be delivered */
     struct saga_amqp_consumer_counts counts;
 
     /* The thread's own. */
@@ -43,9 +45,10 @@ struct saga_amqp_consumer {
     struct wishes granting; /* those that are being carried out */
     uint64_t *unsettled;    /* tags that were delivered, ascending */
     size_t unsettled_count, unsettled_max;
-    uint64_t oversized_before;                      /* on earlier connections */
-    bool cancelled;                                 /* nothing more will be delivered */
-    int64_t look_ms;                                /* when to look whether the queues are there */
+    uint64_t oversized_before; /* on earlier connections */
+    bool cancelled;            /* nothing more will be delivered */
+    int64_t look_ms;           /* when to look whether the queues are there */
+    int64_t pulse_ms;
     char why[sizeof((struct saga_fault *)0)->text]; /* as last told */
 };
 
@@ -276,6 +279,20 @@ static enum saga_error cancel(struct saga_amqp_consumer *consumer, struct saga_a
     return error;
 }
 
+static void be_quiet(struct saga_amqp_consumer *consumer) {
+    lock(consumer);
+    consumer->quiet = true;
+    (void)pthread_cond_broadcast(&consumer->woken);
+    unlock(consumer);
+}
+
+static void pulse(struct saga_amqp_consumer *consumer) {
+    if (consumer->options.pulse != NULL && now_ms() >= consumer->pulse_ms) {
+        consumer->pulse_ms = now_ms() + PULSE_MS;
+        consumer->options.pulse(consumer->options.context);
+    }
+}
+
 /* --------------------------------------------------------------------- life */
 
 static void tell(struct saga_amqp_consumer *consumer, bool up, const char *why) {
@@ -318,7 +335,9 @@ static enum saga_error serve(struct saga_amqp_consumer *consumer, struct saga_am
         }
         if (error == SAGA_OK && !consumer->cancelled && flag(consumer, &consumer->stopping)) {
             error = cancel(consumer, link, fault);
+            be_quiet(consumer);
         }
+        pulse(consumer);
         if (error == SAGA_OK && !consumer->cancelled) {
             error = look(consumer, link, fault);
         }
@@ -326,7 +345,10 @@ static enum saga_error serve(struct saga_amqp_consumer *consumer, struct saga_am
             error = take_events(consumer, link, fault);
         }
         if (error == SAGA_OK) {
-            saga_amqp_link_wait(link, consumer->wake_fd, (int)(consumer->options.passive_ms / 2));
+            saga_amqp_link_wait(link, consumer->wake_fd,
+                                consumer->options.pulse != NULL
+                                    ? PULSE_MS
+                                    : (int)(consumer->options.passive_ms / 2));
             swallow_wake(consumer);
         }
     }
@@ -387,6 +409,7 @@ static void *consume_for_ever(void *context) {
             sleep_until(consumer, saga_amqp_dial_failed(&consumer->dial));
         }
     }
+    be_quiet(consumer);
     return NULL;
 }
 
@@ -430,13 +453,14 @@ enum saga_error saga_amqp_consumer_open(struct saga_amqp_consumer **consumer,
     (void)pthread_cond_init(&opened->woken, &attributes);
     (void)pthread_condattr_destroy(&attributes);
     saga_amqp_dial_init(&opened->dial, options->link.address->host_count, options->seed);
+    *consumer = opened; /* before its first callback */
     if (opened->unsettled == NULL || opened->wake_fd < 0 ||
         pthread_create(&opened->thread, NULL, consume_for_ever, opened) != 0) {
+        *consumer = NULL;
         release(opened);
         return saga_fault_set(fault, SAGA_ERROR_FAILED,
                               "no memory, no descriptor, or no thread, for the consumer");
     }
-    *consumer = opened;
     return SAGA_OK;
 }
 
@@ -458,6 +482,11 @@ static void ask_to_end(struct saga_amqp_consumer *consumer, bool *which) {
 
 void saga_amqp_consumer_stop(struct saga_amqp_consumer *consumer) {
     ask_to_end(consumer, &consumer->stopping);
+    lock(consumer);
+    while (!consumer->quiet) {
+        (void)pthread_cond_wait(&consumer->woken, &consumer->mutex);
+    }
+    unlock(consumer);
 }
 
 void saga_amqp_consumer_close(struct saga_amqp_consumer *consumer) {

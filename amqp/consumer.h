@@ -53,13 +53,16 @@ struct saga_amqp_consumer_options {
                       struct saga_amqp_ticket ticket);
     /* Nothing more is at hand for now: whoever gathers deliveries may begin. NULL: nobody does. */
     void (*gathered)(void *context);
+    /* About once a second while it is connected. NULL: nobody wants it. */
+    void (*pulse)(void *context);
     /* As the publisher's. */
     void (*turned)(void *context, bool up, const char *why);
 };
 #define SAGA_AMQP_PREFETCH   512
 #define SAGA_AMQP_PASSIVE_MS 15000
 
-/* Starts the thread, which connects by itself, for ever. Errors: FAILED. */
+/* Starts the thread, which connects by itself, for ever; *consumer is set before anything is called
+ * back, and NULL on an error. Errors: FAILED. */
 SAGA_CHECKED enum saga_error
 saga_amqp_consumer_open(struct saga_amqp_consumer **consumer,
                         const struct saga_amqp_consumer_options *options, struct saga_fault *fault);
@@ -76,7 +79,8 @@ struct saga_amqp_consumer_counts {
 void saga_amqp_consumer_count(struct saga_amqp_consumer *consumer,
                               struct saga_amqp_consumer_counts *counts);
 
-/* No delivery after this: cancels, and goes on settling. */
+/* Returns when nothing more will be delivered (`gathered` was called for what was);
+ * goes on settling. */
 void saga_amqp_consumer_stop(struct saga_amqp_consumer *consumer);
 /* Carries out the settlements that were asked for, ends the thread, frees. NULL is
  * allowed. */

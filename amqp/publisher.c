@@ -520,17 +520,17 @@ enum saga_error saga_amqp_publisher_open(struct saga_amqp_publisher **publisher,
     (void)pthread_cond_init(&opened->ended, &attributes);
     (void)pthread_condattr_destroy(&attributes);
     saga_amqp_dial_init(&opened->dial, options->link.address->host_count, options->seed);
+    *publisher = opened; /* before its first callback */
     enum saga_error error = opened->unconfirmed == NULL || opened->wake_fd < 0
                                 ? saga_fault_set(fault, SAGA_ERROR_FAILED,
                                                  "no memory, or no descriptor, for the "
                                                  "publisher")
                                 : start_threads(opened, fault);
     if (error != SAGA_OK) {
+        *publisher = NULL;
         release(opened);
-        return error;
     }
-    *publisher = opened;
-    return SAGA_OK;
+    return error;
 }
 
 bool saga_amqp_publisher_put(struct saga_amqp_publisher *publisher,

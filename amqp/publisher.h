@@ -56,7 +56,8 @@ struct saga_amqp_publisher_options {
 #define SAGA_AMQP_QUEUE_MAX 100000
 #define SAGA_AMQP_STUCK_MS  15000
 
-/* Starts the thread, which connects by itself, for ever. Errors: FAILED. */
+/* Starts the thread, which connects by itself, for ever; *publisher is set before anything is
+ * called back, and NULL on an error. Errors: FAILED. */
 SAGA_CHECKED enum saga_error
 saga_amqp_publisher_open(struct saga_amqp_publisher **publisher,
                          const struct saga_amqp_publisher_options *options,

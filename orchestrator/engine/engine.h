@@ -90,6 +90,7 @@ struct saga_request {
     struct saga_bytes body; /* START: input. REPLY: body, size 0: none. CANCEL, RETRY: why */
     struct saga_id id;      /* CANCEL, RETRY, FIND */
     struct saga_command_id command; /* REPLY, UNSENT */
+    struct saga_bytes step;         /* REPLY: the step's name, where command.step is not set */
     uint32_t attempt;               /* REPLY (0: not said), UNSENT */
     uint8_t verdict;    /* REPLY: enum saga_verdict as the outcome header says it; 0: the
                            body's reply_state decides */
@@ -170,6 +171,10 @@ SAGA_CHECKED enum saga_error saga_engine_define(struct saga_engine *engine,
 /* The definition that was logged at this LSN; NULL: none. */
 const struct saga_definition *saga_engine_definition(const struct saga_engine *engine,
                                                      uint64_t definition_lsn);
+
+/* All that are in the log, in its order: number `index`, from 0; NULL: no more. */
+const struct saga_definition *saga_engine_definition_at(const struct saga_engine *engine,
+                                                        uint32_t index);
 
 /* Takes one request. It is answered by a later saga_engine_commit(). */
 void saga_engine_take(struct saga_engine *engine, struct saga_request *request,

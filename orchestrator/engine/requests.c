@@ -202,6 +202,9 @@ static void take_reply(struct saga_engine *engine, struct saga_request *request,
         refuse(engine, request, SAGA_RESULT_NO_SAGA, "a reply for a saga that is not in the log");
         return;
     }
+    if (request->step.size > 0) {
+        request->command.step = saga_definition_step(definition, &request->step);
+    }
     if (request->command.step >= definition->plan.step_count ||
         !saga_reply_read(definition, &request->command, request->verdict, request->body, &verdict,
                          &listed)) {
