@@ -247,8 +247,7 @@ static void collect(struct saga_desk *desk, struct saga_errand_queue *arrived,
 static bool has_nothing_to_do(const struct saga_desk *desk, int64_t *due_ms) {
     const int64_t room_ms = saga_waiting_room_due_ms(&desk->room);
     *due_ms = room_ms < desk->resend_due_ms ? room_ms : desk->resend_due_ms;
-    return !desk->stopped && !(desk->gathered && desk->arrived.first != NULL) &&
-           *due_ms > now_ms();
+    return !desk->stopped && !(desk->gathered && desk->arrived.first != NULL) && *due_ms > now_ms();
 }
 
 /* Waits for something to do. False: stopped. */
@@ -313,8 +312,7 @@ static void delivered(void *context, size_t queue, const struct saga_amqp_messag
     struct saga_wire_command command;
     (void)queue; /* there is one */
     const char *wrong = saga_command_message_read(message, &command);
-    struct saga_errand *errand =
-        wrong == NULL ? saga_errand_make(message, &command, ticket) : NULL;
+    struct saga_errand *errand = wrong == NULL ? saga_errand_make(message, &command, ticket) : NULL;
     lock(desk); /* from here on desk->consumer is there */
     if (ticket.connection != desk->connection) {
         desk->connection = ticket.connection;
@@ -353,7 +351,8 @@ static void tell_of_broker(struct saga_desk *desk, bool up, const char *why) {
     lock(desk);
     const bool both = desk->consumer_up && desk->publisher_up;
     const enum broker_state now = both ? BROKER_UP : BROKER_DOWN;
-    const bool news = up ? both && desk->told != BROKER_UP : desk->told != BROKER_DOWN;
+    const bool news =
+        !desk->stopped && (up ? both && desk->told != BROKER_UP : desk->told != BROKER_DOWN);
     const bool lost = desk->told == BROKER_UP;
     if (news) {
         desk->told = now;
@@ -508,6 +507,13 @@ static enum saga_error open_links(struct saga_desk *desk, struct saga_fault *fau
     return error;
 }
 
+static void stop(struct saga_desk *desk) {
+    lock(desk);
+    desk->stopped = true;
+    unlock(desk);
+    wake(desk);
+}
+
 static void close_links(struct saga_desk *desk) {
     saga_amqp_publisher_close(desk->publisher, SAGA_DESK_DRAIN_MS);
     saga_amqp_consumer_close(desk->consumer); /* after the fates: they become its acks */
@@ -526,6 +532,7 @@ enum saga_error saga_desk_open(struct saga_desk **desk, struct saga_participant 
                                opened->name);
     }
     if (error != SAGA_OK) {
+        stop(opened);
         close_links(opened);
         desk_free(opened);
         return error;
@@ -545,10 +552,7 @@ void saga_desk_close(struct saga_desk *desk) {
         return;
     }
     saga_amqp_consumer_stop(desk->consumer);
-    lock(desk);
-    desk->stopped = true;
-    unlock(desk);
-    wake(desk);
+    stop(desk);
     const int error = pthread_join(desk->thread, NULL);
     assert(error == 0);
     lock(desk);

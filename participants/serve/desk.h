@@ -46,9 +46,9 @@ struct saga_desk_options {
     const char *certificate;
     const char *key;
     struct saga_topology topology;
-    uint16_t prefetch;                               /* 0: SAGA_AMQP_PREFETCH */
+    uint16_t prefetch;                                /* 0: SAGA_AMQP_PREFETCH */
     const struct saga_participant_switches *switches; /* its delays; copied */
-    uint32_t again_ms;                               /* 0: SAGA_DESK_AGAIN_MS */
+    uint32_t again_ms;                                /* 0: SAGA_DESK_AGAIN_MS */
     void *context;
     /* Something that whoever runs the service should know: a sentence. Any thread, one at a
      * time. NULL: nobody is interested. */

@@ -65,11 +65,13 @@ void saga_errand_answer(struct saga_errand *errand, struct saga_wire_reply *repl
     errand->reply = *reply;
     *reply = (struct saga_wire_reply){0};
     /* To the exchange from which the command came: there the orchestrator has bound its queue.
-     * Transient: what a broker forgets is asked for again. */
+     * Transient: what a broker forgets is asked for again. The message_id tells the publisher
+     * which reply came back, if no queue takes it. */
     struct saga_amqp_message *message = &errand->outgoing.message;
     *message = (struct saga_amqp_message){
         .exchange = errand->reply_exchange,
         .routing_key = errand->reply_to,
+        .message_id = errand->reply.id,
         .correlation_id = errand->reply.id,
         .content_type = "application/json",
         .app_id = app,

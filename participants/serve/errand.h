@@ -36,8 +36,7 @@ void saga_errand_free(struct saga_errand *errand);
 
 /* Takes the reply over (it must not be silent), and makes `outgoing.message` of it;
  * who is told of its fate is left to the caller. `app` is borrowed: who answers. */
-void saga_errand_answer(struct saga_errand *errand, struct saga_wire_reply *reply,
-                        const char *app);
+void saga_errand_answer(struct saga_errand *errand, struct saga_wire_reply *reply, const char *app);
 
 /* The errand that `outgoing` is in. */
 struct saga_errand *saga_errand_of(struct saga_amqp_outgoing *outgoing);

@@ -23,9 +23,8 @@ enum saga_error saga_topology_declare(const struct saga_topology *topology,
     enum saga_error error = saga_topology_declare_exchange(topology, link, fault);
     error = error != SAGA_OK ? error : saga_amqp_link_queue(link, &dead, fault);
     error = error != SAGA_OK ? error : saga_amqp_link_queue(link, &queue, fault);
-    for (size_t i = 0; error == SAGA_OK && i < SAGA_TOPOLOGY_BINDINGS_MAX &&
-                       topology->bindings[i] != NULL;
-         i++) {
+    for (size_t i = 0;
+         error == SAGA_OK && i < SAGA_TOPOLOGY_BINDINGS_MAX && topology->bindings[i] != NULL; i++) {
         error = saga_amqp_link_bind(link, topology->queue, topology->exchange,
                                     topology->bindings[i], fault);
     }

@@ -43,8 +43,7 @@ void saga_waiting_room_put_again(struct saga_waiting_room *room, struct saga_err
     saga_errand_queue_put(&room->again, errand);
 }
 
-static void call(struct saga_errand_queue *queue, int64_t now_ms,
-                 struct saga_errand_queue *ready) {
+static void call(struct saga_errand_queue *queue, int64_t now_ms, struct saga_errand_queue *ready) {
     while (queue->first != NULL && queue->first->due_ms <= now_ms) {
         saga_errand_queue_put(ready, saga_errand_queue_take(queue));
     }
