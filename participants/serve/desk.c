@@ -90,10 +90,11 @@ static void refuse(struct saga_desk *desk, struct saga_amqp_ticket ticket, const
 /* ---------------------------------------------------------------- answering */
 
 /* Keeps a reply that could not leave. It needs no bound of its own: its command is
- * not acknowledged, and so one of the prefetch. */
+ * not acknowledged, and so one of the prefetch; unless another connection delivers
+ * by now: then the command comes again, and so does its reply. */
 static void keep_unsent(struct saga_desk *desk, struct saga_errand *errand) {
     lock(desk);
-    const bool kept = !desk->closing;
+    const bool kept = !desk->closing && errand->ticket.connection == desk->connection;
     if (kept) {
         if (desk->unsent.first == NULL) {
             desk->resend_due_ms = now_ms() + desk->options.again_ms;
@@ -104,7 +105,7 @@ static void keep_unsent(struct saga_desk *desk, struct saga_errand *errand) {
     if (kept) {
         wake(desk);
     } else {
-        saga_errand_free(errand); /* its command goes back to the broker */
+        saga_errand_free(errand);
     }
 }
 
@@ -272,14 +273,6 @@ static bool await_work(struct saga_desk *desk, struct saga_errand_queue *arrived
     return !stopped;
 }
 
-/* Another connection delivers: what earlier ones have delivered comes again, and
- * what is done of it is answered from its row then. */
-static void forget(struct saga_desk *desk, struct saga_errand_queue *unsent) {
-    saga_waiting_room_forget(&desk->room, desk->known_connection);
-    saga_errand_queue_forget(&desk->ready, desk->known_connection);
-    saga_errand_queue_forget(unsent, desk->known_connection);
-}
-
 static void *run(void *argument) {
     struct saga_desk *desk = argument;
     struct saga_errand_queue arrived = {0};
@@ -290,7 +283,7 @@ static void *run(void *argument) {
     while (await_work(desk, &arrived, &unsent, &connection)) {
         if (connection != desk->known_connection) {
             desk->known_connection = connection;
-            forget(desk, &unsent);
+            saga_waiting_room_forget(&desk->room, connection);
         }
         while ((errand = saga_errand_queue_take(&unsent)) != NULL) {
             send_reply(desk, errand);
@@ -315,8 +308,11 @@ static void delivered(void *context, size_t queue, const struct saga_amqp_messag
     struct saga_errand *errand = wrong == NULL ? saga_errand_make(message, &command, ticket) : NULL;
     lock(desk); /* from here on desk->consumer is there */
     if (ticket.connection != desk->connection) {
+        /* What earlier ones have delivered comes again; what is done of it is answered from its
+         * row then. */
         desk->connection = ticket.connection;
         saga_errand_queue_forget(&desk->arrived, ticket.connection);
+        saga_errand_queue_forget(&desk->unsent, ticket.connection);
     }
     if (errand != NULL) {
         saga_errand_queue_put(&desk->arrived, errand);
