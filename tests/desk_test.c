@@ -268,20 +268,20 @@ END_TEST
 
 START_TEST(replies_wait_while_they_cannot_leave) {
     open_desk();
-    fake_broker_turn_publisher(false);
+    fake_broker_alarm(true);
     for (unsigned i = 1; i <= 20; i++) {
         deliver(i, "shop.take");
     }
     ck_assert(fake_broker_puts_nothing(200));
     ck_assert_uint_eq(fake_broker_settlement_count(), 0);
-    fake_broker_turn_publisher(true);
+    fake_broker_alarm(false);
     for (unsigned i = 1; i <= 20; i++) {
         confirm(fake_broker_next_put());
         ck_assert_int_eq(fake_broker_next_settlement().how, SAGA_AMQP_ACK);
     }
     ck_assert(fake_broker_puts_nothing(100));
     close_desk();
-    expect_told("lost the broker amqp://");
+    expect_told("held up by the broker amqp://guest@127.0.0.1:5672/: it has an alarm");
 }
 END_TEST
 
@@ -341,14 +341,14 @@ END_TEST
 
 START_TEST(replies_of_an_earlier_connection_are_forgotten_too) {
     open_desk();
-    fake_broker_turn_publisher(false);
+    fake_broker_alarm(true);
     deliver(1, "shop.take");
     ck_assert(fake_broker_puts_nothing(100)); /* its reply waits */
     const struct saga_amqp_message again = message_of(1, "shop.take");
     fake_broker_deliver(&again, (struct saga_amqp_ticket){2, 1});
     fake_broker_gathered();
     ck_assert(fake_broker_puts_nothing(100));
-    fake_broker_turn_publisher(true);
+    fake_broker_alarm(false);
     confirm(expect_reply(1, "done"));
     ck_assert_uint_eq(fake_broker_next_settlement().ticket.connection, 2);
     ck_assert(fake_broker_puts_nothing(100));
@@ -451,8 +451,8 @@ START_TEST(only_news_of_the_broker_is_told) {
     close_desk();
     ck_assert_str_eq(told, "connected to amqp://guest@127.0.0.1:5672/: carrying out the commands "
                            "in the queue shop\n"
-                           "lost the broker amqp://guest@127.0.0.1:5672/: the broker has an alarm; "
-                           "trying until it is there\n"
+                           "lost the broker amqp://guest@127.0.0.1:5672/: connection refused; "
+                           "trying until that is over\n"
                            "connected to amqp://guest@127.0.0.1:5672/: carrying out the commands "
                            "in the queue shop\n");
 }

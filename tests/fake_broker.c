@@ -31,32 +31,34 @@ static struct saga_amqp_outgoing *put_messages[PUTS_MAX];
 static size_t put_count, put_taken;
 static struct fake_settlement settlements[SETTLEMENTS_MAX];
 static size_t settlement_count, settlement_taken;
-static bool publisher_up;
+static bool publisher_up, publisher_blocked;
 static bool stopped;
 static char declarations[4096];
 
 void fake_broker_reset(void) {
     put_count = put_taken = settlement_count = settlement_taken = 0;
-    publisher_up = stopped = false;
+    publisher_up = publisher_blocked = stopped = false;
     declarations[0] = '\0';
 }
 
 /* ------------------------------------------------------------ the test's side */
 
-static void set_up(bool up) {
+static void set_up(bool up, bool blocked) {
     (void)pthread_mutex_lock(&mutex);
     publisher_up = up;
+    publisher_blocked = blocked;
     (void)pthread_mutex_unlock(&mutex);
 }
 
 void fake_broker_turn(bool up, const char *why) {
-    fake_broker_turn_publisher(up);
+    set_up(up, false);
+    publisher.turned(publisher.context, up, why);
     consumer.turned(consumer.context, up, why);
 }
 
-void fake_broker_turn_publisher(bool up) {
-    set_up(up);
-    publisher.turned(publisher.context, up, up ? "connected" : "the broker has an alarm");
+void fake_broker_alarm(bool on) {
+    set_up(!on, on);
+    publisher.turned(publisher.context, !on, on ? "it has an alarm" : "the alarm is over");
 }
 
 void fake_broker_deliver(const struct saga_amqp_message *message, struct saga_amqp_ticket ticket) {
@@ -141,11 +143,19 @@ bool saga_amqp_publisher_put(struct saga_amqp_publisher *handle,
     return taken;
 }
 
+void saga_amqp_publisher_count(struct saga_amqp_publisher *handle,
+                               struct saga_amqp_publisher_counts *counts) {
+    (void)handle;
+    (void)pthread_mutex_lock(&mutex);
+    *counts = (struct saga_amqp_publisher_counts){.up = publisher_up, .blocked = publisher_blocked};
+    (void)pthread_mutex_unlock(&mutex);
+}
+
 /* What the test has not given a fate has none that is known. */
 void saga_amqp_publisher_close(struct saga_amqp_publisher *handle, uint32_t drain_ms) {
     (void)handle;
     (void)drain_ms;
-    set_up(false);
+    set_up(false, false);
     while (put_taken < put_count) {
         struct saga_amqp_outgoing *outgoing = put_messages[put_taken++];
         outgoing->settled(outgoing, SAGA_AMQP_IN_DOUBT);

@@ -16,8 +16,8 @@ void fake_broker_reset(void);
 
 /* Both ends connect, or lose their connection. */
 void fake_broker_turn(bool up, const char *why);
-/* The publisher alone: an alarm. */
-void fake_broker_turn_publisher(bool up);
+/* The publisher takes nothing while it is on. */
+void fake_broker_alarm(bool on);
 
 /* Delivers; what is gathered is said by fake_broker_gathered(). */
 void fake_broker_deliver(const struct saga_amqp_message *message, struct saga_amqp_ticket ticket);

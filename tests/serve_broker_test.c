@@ -367,6 +367,37 @@ START_TEST(replies_wait_out_an_alarm) {
 }
 END_TEST
 
+START_TEST(a_stop_during_an_alarm_does_not_wait_for_its_end) {
+    begin(12);
+    make_slots(3);
+    start_with("--delay", "parking.block=4000");
+    service_process_await(&service, CONNECTED);
+    command_sender_open(&sender, url);
+    for (unsigned i = 0; i < 3; i++) {
+        send_block(i);
+    }
+    broker_node_alarm(&node, true);
+    service_process_await(&service, "held up by the broker"); /* it has tried to answer */
+    stop();
+    ck_assert_int_eq(effects(), 3);
+    broker_node_alarm(&node, false);
+    start();
+    bool answered[3] = {false};
+    while (!answered[0] || !answered[1] || !answered[2]) {
+        struct command_reply reply;
+        command_sender_next(&sender, &reply);
+        for (unsigned i = 0; i < 3; i++) {
+            answered[i] = answered[i] || strstr(reply.id, fixture_saga(i)) != NULL;
+        }
+        ck_assert_str_eq(reply.outcome, "done");
+    }
+    stop();
+    ck_assert_int_eq(effects(), 3);
+    ck_assert_int_eq(messages_in("parking"), 0);
+    end();
+}
+END_TEST
+
 START_TEST(a_delay_holds_up_its_own_command_alone) {
     begin(10);
     make_slots(2);
@@ -414,6 +445,7 @@ int main(void) {
     tcase_add_test(tests, a_stop_in_the_middle_loses_nothing_and_doubles_nothing);
     tcase_add_test(tests, a_service_that_was_paused_goes_on);
     tcase_add_test(tests, replies_wait_out_an_alarm);
+    tcase_add_test(tests, a_stop_during_an_alarm_does_not_wait_for_its_end);
     tcase_add_test(tests, a_delay_holds_up_its_own_command_alone);
     tcase_add_test(tests, a_quorum_queue_serves_as_well);
     suite_add_tcase(suite, tests);

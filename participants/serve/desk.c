@@ -342,8 +342,9 @@ static void gathered(void *context) {
 
 /* --------------------------------------------------------- the broker, or none */
 
-/* Both connections have their own opinion; only what changes is worth a line. */
-static void tell_of_broker(struct saga_desk *desk, bool up, const char *why) {
+/* Both connections have their own opinion; only what changes is worth a line.
+ * `blocked`: it is there, and takes nothing. */
+static void tell_of_broker(struct saga_desk *desk, bool up, bool blocked, const char *why) {
     lock(desk);
     const bool both = desk->consumer_up && desk->publisher_up;
     const enum broker_state now = both ? BROKER_UP : BROKER_DOWN;
@@ -358,8 +359,11 @@ static void tell_of_broker(struct saga_desk *desk, bool up, const char *why) {
         saga_notices_say(&desk->turns, "connected to %s: carrying out the commands in the queue %s",
                          desk->broker, desk->options.topology.queue);
     } else if (news) {
-        saga_notices_say(&desk->turns, "%s %s: %s; trying until it is there",
-                         lost ? "lost the broker" : "no broker at", desk->broker, why);
+        saga_notices_say(&desk->turns, "%s %s: %s; trying until that is over",
+                         blocked ? "held up by the broker"
+                         : lost  ? "lost the broker"
+                                 : "no broker at",
+                         desk->broker, why);
     }
 }
 
@@ -368,19 +372,21 @@ static void consumer_turned(void *context, bool up, const char *why) {
     lock(desk);
     desk->consumer_up = up;
     unlock(desk);
-    tell_of_broker(desk, up, why);
+    tell_of_broker(desk, up, false, why);
 }
 
 static void publisher_turned(void *context, bool up, const char *why) {
     struct saga_desk *desk = context;
+    struct saga_amqp_publisher_counts counts;
     lock(desk);
+    saga_amqp_publisher_count(desk->publisher, &counts);
     desk->publisher_up = up;
     if (up && desk->unsent.first != NULL) {
         desk->resend_due_ms = now_ms();
     }
     unlock(desk);
     wake(desk);
-    tell_of_broker(desk, up, why);
+    tell_of_broker(desk, up, counts.blocked, why);
 }
 
 static enum saga_error prepare_consumer(void *context, struct saga_amqp_link *link,
