@@ -121,8 +121,7 @@ void script_put_long(struct script_bytes *to, const char *text) {
 
 void script_frame(struct scripted_peer *peer, uint8_t type, uint16_t channel, const void *payload,
                   size_t size) {
-    uint8_t *frame = malloc(size + FRAME_EXTRA);
-    ck_assert_ptr_nonnull(frame);
+    static const uint8_t end = FRAME_END;
     const uint8_t head[] = {type,
                             (uint8_t)(channel >> 8),
                             (uint8_t)channel,
@@ -130,13 +129,9 @@ void script_frame(struct scripted_peer *peer, uint8_t type, uint16_t channel, co
                             (uint8_t)(size >> 16),
                             (uint8_t)(size >> 8),
                             (uint8_t)size};
-    memcpy(frame, head, sizeof head);
-    if (size > 0) {
-        memcpy(frame + sizeof head, payload, size);
-    }
-    frame[sizeof head + size] = FRAME_END;
-    script_write(peer, frame, size + FRAME_EXTRA);
-    free(frame);
+    script_write(peer, head, sizeof head);
+    script_write(peer, payload, size);
+    script_write(peer, &end, 1);
 }
 
 void script_method(struct scripted_peer *peer, uint16_t channel, uint32_t method,
