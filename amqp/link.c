@@ -310,8 +310,8 @@ void saga_amqp_link_finish(struct saga_amqp_link *link, uint32_t timeout_ms) {
     amqp_connection_close_t farewell = {.reply_code = AMQP_REPLY_SUCCESS,
                                         .reply_text = bytes("goodbye")};
     struct pollfd peer = {.fd = link->fd, .events = POLLOUT};
-    /* Where there is no room for it, the broker does not read: sending would wait for it. */
-    bool goes_on = poll(&peer, 1, 0) == 1 && (peer.revents & POLLOUT) != 0 &&
+    /* Where there is no room for it, the broker does not read: sending would wait for ever. */
+    bool goes_on = poll(&peer, 1, (int)timeout_ms) == 1 && (peer.revents & POLLOUT) != 0 &&
                    amqp_send_method(link->connection, 0, AMQP_CONNECTION_CLOSE_METHOD, &farewell) ==
                        AMQP_STATUS_OK;
     peer.events = POLLIN;

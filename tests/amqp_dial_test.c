@@ -1,4 +1,5 @@
 /* Which host is tried next, and when. */
+#include "check_run.h"
 #include "dial.h"
 
 #include <check.h>
@@ -97,9 +98,5 @@ int main(void) {
     tcase_add_test(tcase, the_hosts_are_tried_in_turn_from_any_of_them_on);
     tcase_add_test(tcase, a_single_host_is_tried_again);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -1,5 +1,6 @@
 /* The link against a broker that breaks the protocol, or has nothing good to say: no crash, bounded
  * memory, bounded time, and a clear text. */
+#include "check_run.h"
 #include "link.h"
 #include "monotonic.h"
 #include "scripted_broker.h"
@@ -1044,9 +1045,5 @@ int main(void) {
     tcase_add_test(tcase, a_farewell_to_a_broker_that_does_not_read);
     tcase_add_test(tcase, a_farewell_while_deliveries_pour_in_takes_no_memory);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -229,9 +229,9 @@ END_TEST
 
 START_TEST(a_crowd_that_nobody_carries_is_more_than_one_batch) {
     start_a_crowd();
-    trip_restart(); /* its commands are due again, all at once after five seconds */
+    pass_in_full_batches(10 * 1000); /* nobody answers; each waits for its second attempt */
     world.refuses = true;
-    pass_in_full_batches(5000);
+    pass_in_full_batches(60 * 1000); /* they are due, all at once */
     struct saga_engine_stats all = world_stats();
     ck_assert_uint_ge(all.core.facts[SAGA_COMMAND_UNSENT], CROWD);
     ck_assert_uint_le(all.batch_records_max, SAGA_LOG_BATCH_MAX);

@@ -43,7 +43,8 @@ struct saga_moment {
 enum saga_request_type {
     SAGA_REQUEST_START = 1,
     SAGA_REQUEST_REPLY,  /* a participant's word, from a transport */
-    SAGA_REQUEST_UNSENT, /* a transport's: no byte of this attempt can arrive any more */
+    SAGA_REQUEST_UNSENT, /* a transport's: no byte of this sending can arrive any more */
+    SAGA_REQUEST_RESEND, /* a transport's: it had lost its peer, and has found it again */
     SAGA_REQUEST_CANCEL,
     SAGA_REQUEST_RETRY,
     SAGA_REQUEST_FIND, /* where a saga stands in the log */

@@ -353,6 +353,12 @@ void saga_engine_take(struct saga_engine *engine, struct saga_request *request,
         saga_turn_unsent(engine, &request->command, request->attempt, now);
         answer(engine, request, SAGA_RESULT_OK);
         return;
+    case SAGA_REQUEST_RESEND: {
+        const struct saga_input input = saga_turn_input(engine, SAGA_DOOR_RESEND, now);
+        (void)saga_turn_step(engine, &input, now);
+        answer(engine, request, SAGA_RESULT_OK);
+        return;
+    }
     case SAGA_REQUEST_CANCEL:
     case SAGA_REQUEST_RETRY:
         take_operator(engine, request, now);

@@ -33,6 +33,7 @@ struct check_saga *const check_sagas = sagas;
 unsigned check_saga_count;
 uint64_t check_commit;
 uint64_t check_last_lsn;
+uint64_t check_resent_lsn;
 uint64_t check_answer_lsns[SIM_PARTY_COUNT];
 
 static struct invocation invocations[INVOCATIONS_MAX];
@@ -141,6 +142,7 @@ void sim_check_begin(void) {
     invocation_count = 0;
     definition_count = 0;
     check_last_lsn = 0;
+    check_resent_lsn = 0;
     epoch = 0;
     last_at_ms = 0;
     life_of_epoch = 0;
@@ -411,7 +413,8 @@ void sim_check_recovered(const struct saga_coordinator *coordinator,
 static void check_backoff(const struct check_saga *saga, uint8_t index, int64_t now_ms) {
     const struct check_step *step = &saga->steps[index];
     const struct sim_step *plan = &saga->shape->steps[index];
-    bool released = !step->by_word && check_answer_lsns[plan->party] > step->ended_lsn;
+    bool released = !step->by_word && (check_answer_lsns[plan->party] > step->ended_lsn ||
+                                       check_resent_lsn >= step->ended_lsn);
     const struct sim_patience *patience = check_patience(saga, index);
     if (step->ended_ms < 0 || step->sent_ms >= 0) {
         return; /* the first attempt, or sent again */
@@ -476,6 +479,8 @@ void sim_check_send(const struct saga_dispatch *dispatch) {
                           check_text(saga, id->step));
         }
         check_backoff(saga, id->step, dispatch->issued_at_ms);
+        step->again = step->again || step->sent_ms >= 0 || step->survived;
+        step->turned_away = step->turned_away && !step->again;
         step->sent_ms = dispatch->issued_at_ms;
     }
 }
@@ -493,6 +498,10 @@ void sim_check_refused(const struct saga_command_id *id, uint32_t attempt) {
     if (is_open_attempt(step, id, attempt)) {
         step->turned_away = true;
     }
+}
+
+void sim_check_resent(void) {
+    check_resent_lsn = check_last_lsn;
 }
 
 void sim_check_wired(const struct saga_command_id *id, uint32_t attempt) {

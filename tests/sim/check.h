@@ -36,6 +36,8 @@ void sim_check_send(const struct saga_dispatch *dispatch);
 /* ... and was refused: no byte has left. */
 void sim_check_refused(const struct saga_command_id *id, uint32_t attempt);
 /* ... and may arrive. */
+/* All that is outstanding is to be sent again. */
+void sim_check_resent(void);
 void sim_check_wired(const struct saga_command_id *id, uint32_t attempt);
 /* A participant that keeps its fence says something, whoever hears it. */
 void sim_check_said(const struct saga_command_id *id, uint8_t verdict);

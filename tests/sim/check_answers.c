@@ -56,7 +56,8 @@ static bool is_thrown_away(const struct check_saga *saga, const struct saga_requ
         return latest;
     }
     return latest && saga->outcome == 0 && id->operation == step->op && step->open &&
-           step->sent_ms >= 0 && (request->attempt == 0 || request->attempt == step->attempt);
+           (step->sent_ms >= 0 || step->survived) &&
+           (request->attempt == 0 || request->attempt == step->attempt);
 }
 
 void sim_check_acknowledged(const struct saga_request *request) {

@@ -29,7 +29,8 @@ struct check_step {
     bool retried;  /* debt that is to be tried again */
     bool closed;   /* its participant has said that the action has no effect any more, nor will */
     bool survived; /* the open attempt was open at a restart: it may have left before */
-    bool turned_away; /* the open attempt was refused by the outlet, in this epoch */
+    bool again;    /* it was sent more than once */
+    bool turned_away; /* its last sending was refused by the outlet, in this epoch */
     bool wired;       /* some sending of the open attempt may arrive, in this epoch */
     bool by_word;     /* the attempt before this was ended by a word */
     uint32_t attempt;
@@ -91,6 +92,8 @@ struct check_saga *check_find(const struct saga_id *id);
 extern uint64_t check_commit;
 /* The last durable record. */
 extern uint64_t check_last_lsn;
+/* ... when the transport had found its peer, and all was to be sent again. */
+extern uint64_t check_resent_lsn;
 
 /* When this participant last answered, be it nonsense, but for `retry`. */
 extern uint64_t check_answer_lsns[SIM_PARTY_COUNT];

@@ -102,6 +102,7 @@ void check_attempt_begins(struct scene *scene, uint32_t attempt) {
     step->in_progress = false;
     step->survived = false;
     step->wired = false;
+    step->again = false;
     step->turned_away = false;
     step->sent_ms = -1;
     step->ended_ms = -1;
@@ -149,8 +150,8 @@ static void check_end(const struct scene *scene, enum sim_move which) {
     check_demand(step->open, "L4", scene, "no attempt is open");
     if (which == SIM_UNSENT) {
         check_demand(!step->wired, "C7", scene, "an attempt that may arrive is called unsent");
-        check_demand(!step->survived || step->sent_ms >= 0, "C7", scene,
-                     "an attempt that may have left before the restart is called unsent");
+        check_demand(!step->survived && !step->again, "C7", scene,
+                     "an attempt that may have arrived earlier is called unsent");
         check_demand(!step->in_progress, "C7", scene,
                      "an attempt that was accepted is called unsent");
     } else if (which == SIM_EXPIRED && !overdue) {
@@ -197,6 +198,7 @@ void check_attempt_ends(struct scene *scene) {
     step->open = true;
     step->survived = false;
     step->wired = false;
+    step->again = false;
     step->turned_away = false;
     step->sent_ms = -1;
     step->ended_ms = record->at_ms;

@@ -76,7 +76,8 @@ static void issue_fence(struct scene *scene) {
     check_demand(for_wish || for_doubt, "L4", scene, "nothing calls for a fence");
     bool waits = step->open && step->sent_ms < 0 && step->ended_ms >= 0 &&
                  scene->record->at_ms < step->ended_ms + SIM_BACKOFF_MIN_MS &&
-                 check_answer_lsns[scene->plan->party] < step->ended_lsn;
+                 check_answer_lsns[scene->plan->party] < step->ended_lsn &&
+                 check_resent_lsn < step->ended_lsn;
     check_demand(step->maybe_ran || !waits, "L4", scene,
                  "a fence is asked about what has never left");
     scene->step->state = check_move(scene, SIM_ISSUE_FENCE);
@@ -420,6 +421,7 @@ void check_epoch(struct check_saga *saga, const struct saga_record *record) {
         step->in_progress = false;
         step->survived = true;
         step->wired = false;
+        step->again = false;
         step->turned_away = false;
         step->sent_ms = -1;
         step->deadline_ms = step->deadline_ms < grace_ms ? grace_ms : step->deadline_ms;

@@ -22,6 +22,7 @@ const char *const sim_fault_names[SIM_FAULT_COUNT] = {
     [SIM_FAULT_RETURNED] = "command returned",
     [SIM_FAULT_MISROUTED] = "command misrouted",
     [SIM_FAULT_BROKER_LOSS] = "broker lost everything",
+    [SIM_FAULT_OUTAGE] = "peer lost",
     [SIM_FAULT_REPLY_DROP] = "reply dropped",
     [SIM_FAULT_REPLY_DOUBLE] = "reply doubled",
     [SIM_FAULT_REPLY_DELAY] = "reply late",
@@ -69,11 +70,11 @@ static void draw_rates(void) {
     static const unsigned often[4] = {5, 30, 100, 300};
     static const unsigned seldom[4] = {1, 5, 20, 50};
     static const bool is_seldom[SIM_FAULT_COUNT] = {
-        [SIM_FAULT_UNKNOWN_SAGA] = true,  [SIM_FAULT_WRONG_COMMAND] = true,
-        [SIM_FAULT_LIMBO] = true,         [SIM_FAULT_REPLY_LIMBO] = true,
-        [SIM_FAULT_CRASH_BEFORE] = false, [SIM_FAULT_KILL] = true,
-        [SIM_FAULT_KILL_APPEND] = true,   [SIM_FAULT_KILL_COMMIT] = true,
-        [SIM_FAULT_COMMIT_FAILS] = true,
+        [SIM_FAULT_UNKNOWN_SAGA] = true, [SIM_FAULT_WRONG_COMMAND] = true,
+        [SIM_FAULT_LIMBO] = true,        [SIM_FAULT_REPLY_LIMBO] = true,
+        [SIM_FAULT_OUTAGE] = true,       [SIM_FAULT_CRASH_BEFORE] = false,
+        [SIM_FAULT_KILL] = true,         [SIM_FAULT_KILL_APPEND] = true,
+        [SIM_FAULT_KILL_COMMIT] = true,  [SIM_FAULT_COMMIT_FAILS] = true,
     };
     bool calm = sim_draw_chance(50);
     for (int i = 0; i < SIM_FAULT_COUNT; i++) {

@@ -22,6 +22,7 @@ enum sim_fault {
     SIM_FAULT_RETURNED,    /* ... or the transport says so later */
     SIM_FAULT_MISROUTED,   /* a copy comes to another participant */
     SIM_FAULT_BROKER_LOSS, /* everything on its way is gone */
+    SIM_FAULT_OUTAGE,      /* the transport has no peer for a while */
     /* the way back */
     SIM_FAULT_REPLY_DROP,
     SIM_FAULT_REPLY_DOUBLE,
