@@ -59,6 +59,10 @@ size_t script_written(const struct scripted_peer *peer) {
     return peer->written;
 }
 
+bool script_is_gone(const struct scripted_peer *peer) {
+    return peer->gone;
+}
+
 unsigned script_heartbeats(const struct scripted_peer *peer) {
     return peer->heartbeats;
 }

@@ -83,6 +83,8 @@ void script_slice(struct scripted_peer *peer, size_t bytes);
 /* The connection ends when so many bytes have left. */
 void script_cut_after(struct scripted_peer *peer, size_t bytes);
 size_t script_written(const struct scripted_peer *peer);
+/* For a script without end: nobody reads it any more. */
+bool script_is_gone(const struct scripted_peer *peer);
 
 /* ------------------------------------------------------------- what is written */
 
