@@ -303,39 +303,34 @@ void saga_amqp_link_close(struct saga_amqp_link *link) {
     free(link);
 }
 
-/* Passes over what comes before the broker's farewell. */
-static void await_farewell(struct saga_amqp_link *link, int64_t until_ms) {
-    bool goes_on = true;
-    while (goes_on) {
-        amqp_frame_t frame;
-        const int64_t left_ms = until_ms - now_ms();
-        const struct timeval patience = duration(left_ms > 0 ? (uint32_t)left_ms : 0);
-        goes_on =
-            left_ms > 0 &&
-            amqp_simple_wait_frame_noblock(link->connection, &frame, &patience) == AMQP_STATUS_OK &&
-            (frame.frame_type != AMQP_FRAME_METHOD ||
-             frame.payload.method.id != AMQP_CONNECTION_CLOSE_OK_METHOD);
-        amqp_maybe_release_buffers(link->connection);
-    }
-}
-
-/* A socket that is closed while something unread is in it drops what was written last. */
+/* A socket that is closed while something unread is in it drops what was written last. So the
+ * broker is asked to close it, and what comes until then is thrown away without a look at it. (It
+ * waits for our end of the stream to do so.) */
 void saga_amqp_link_finish(struct saga_amqp_link *link, uint32_t timeout_ms) {
     const int64_t until_ms = now_ms() + timeout_ms;
     amqp_connection_close_t farewell = {.reply_code = AMQP_REPLY_SUCCESS,
                                         .reply_text = bytes("goodbye")};
     struct pollfd peer = {.fd = link->fd, .events = POLLOUT};
     /* Where there is no room for it, the broker does not read: sending would wait for ever. */
-    if (poll(&peer, 1, (int)timeout_ms) == 1 && (peer.revents & POLLOUT) != 0 &&
-        amqp_send_method(link->connection, 0, AMQP_CONNECTION_CLOSE_METHOD, &farewell) ==
-            AMQP_STATUS_OK) {
-        await_farewell(link, until_ms);
+    bool goes_on = poll(&peer, 1, (int)timeout_ms) == 1 && (peer.revents & POLLOUT) != 0 &&
+                   amqp_send_method(link->connection, 0, AMQP_CONNECTION_CLOSE_METHOD, &farewell) ==
+                       AMQP_STATUS_OK &&
+                   shutdown(link->fd, SHUT_WR) == 0;
+    peer.events = POLLIN;
+    while (goes_on) {
+        char unread[4096];
+        const int64_t left_ms = until_ms - now_ms();
+        goes_on = left_ms > 0 && poll(&peer, 1, (int)left_ms) == 1 &&
+                  recv(link->fd, unread, sizeof unread, MSG_DONTWAIT) > 0;
     }
     saga_amqp_link_close(link);
 }
 
+/* A shutdown alone lets go on reading what still comes, and that may be without end. */
 void saga_amqp_link_cut(struct saga_amqp_link *link) {
+    static const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
     (void)shutdown(link->fd, SHUT_RDWR);
+    (void)connect(link->fd, &nobody, sizeof nobody);
 }
 
 /* ----------------------------------------------------------------- topology */
