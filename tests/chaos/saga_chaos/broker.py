@@ -20,6 +20,7 @@ class Queues:
         try:
             import pika
             import pika.exceptions
+            from pika.adapters.utils.connection_workflow import AMQPConnectorException
         except ImportError as error:
             raise Trouble("python3-pika is missing: scripts/install-packages test") from error
         parameters = pika.URLParameters(self.url)
@@ -38,7 +39,7 @@ class Queues:
             if error.reply_code == 404:
                 return None
             raise Trouble(f"the broker refuses: {error}") from error
-        except (pika.exceptions.AMQPError, OSError) as error:
+        except (pika.exceptions.AMQPError, AMQPConnectorException, OSError) as error:
             raise Trouble(f"the broker at {self.url.rpartition('@')[2]} does not answer: "
                           f"{error!r}") from error
 

@@ -51,7 +51,7 @@ class Booking:
         self.key = f"chaos-{number}-{uuid.UUID(int=draws.getrandbits(128), version=4)}"
         self.saga = saga
         self.input = {"parking_slot_uuid": slot, "total": total}
-        self.cancel = draws.random() < SHARE_CANCELLED
+        self.cancel_after_s = draws.random() * 0.1 if draws.random() < SHARE_CANCELLED else None
         self.twice = draws.random() < SHARE_ASKED_TWICE
         self.other = draws.random() < SHARE_OTHER_INPUT
         self.id = None
@@ -63,7 +63,7 @@ class Load:
         self.api = api
         self.history = history
         self.slots = slots
-        self.draws = random.Random(f"{seed}/load")
+        self.seed = seed
         self.count = count
         self.open_target = open_target
         self.sagas = sagas
@@ -102,27 +102,27 @@ class Load:
 
     # ---------------------------------------------------------------- what to ask
 
-    def slot(self):
+    def slot(self, draws):
         """One of those that are on sale by now: they come one after the other, so that there
         is something to get until the end."""
         last = int(min(self.quota, 1.0) * len(self.slots)) + self.open_target // 2
         on_sale = self.slots[:last]
-        if self.draws.random() >= SHARE_CONTENDED:
+        if draws.random() >= SHARE_CONTENDED:
             with self.lock:
                 taken = self.sold | {one.input["parking_slot_uuid"] for one in self.open.values()}
             on_sale = [slot for slot in on_sale if slot not in taken] or on_sale
-        return self.draws.choice(on_sale)
+        return draws.choice(on_sale)
 
     def next_booking(self):
-        if self.draws.random() < SHARE_UNKNOWN_SLOT:
-            slot = str(uuid.UUID(int=self.draws.getrandbits(128), version=4))
-        else:
-            slot = self.slot()
-        declined = self.draws.random() < SHARE_DECLINED
-        total = self.draws.randrange(LIMIT + 1, 4 * LIMIT) if declined else \
-            self.draws.randrange(1, LIMIT)
-        booking = Booking(len(self.bookings), self.draws.choice(self.sagas), slot, total,
-                          self.draws)
+        """What it is follows from the seed and its number; which slot, from the day as well."""
+        number = len(self.bookings)
+        draws = random.Random(f"{self.seed}/booking/{number}")
+        declined = draws.random() < SHARE_DECLINED
+        total = draws.randrange(LIMIT + 1, 4 * LIMIT) if declined else draws.randrange(1, LIMIT)
+        unknown = draws.random() < SHARE_UNKNOWN_SLOT
+        slot = str(uuid.UUID(int=draws.getrandbits(128), version=4)) if unknown else \
+            self.slot(draws)
+        booking = Booking(number, draws.choice(self.sagas), slot, total, draws)
         with self.lock:
             self.bookings.append(booking)
             self.starting += 1
@@ -177,11 +177,11 @@ class Load:
             self.ask(booking, booking.input)
         if booking.other:
             self.ask(booking, dict(booking.input, total=booking.input["total"] + 1))
-        if booking.cancel:
+        if booking.cancel_after_s is not None:
             self.cancel(booking)
 
     def cancel(self, booking):
-        time.sleep(self.draws.random() * 0.1)
+        time.sleep(booking.cancel_after_s)
         begin = time.monotonic()
         status, answer = self.api.act(booking.id, "cancel", "chaos")
         result = answer.get("result") if isinstance(answer, dict) else None
