@@ -133,7 +133,8 @@ class Run:
         self.installation.open()
         self.history = History(os.path.join(self.folder, "history.jsonl"))
         self.load = Load(self.installation.api, self.history, self.installation.slots,
-                         options.seed, options.bookings, options.open, self.installation.sagas)
+                         options.seed, options.bookings, options.open, options.open_min,
+                         self.installation.sagas)
         self.faults = faults.Faults(self.installation, self.load, options.rates, options.seed,
                                     options.kills, options.duration, options.open_min,
                                     self.say_fault)

@@ -18,13 +18,15 @@ from .api import NO_ANSWER
 from .verdict import ENDS
 
 LIMIT = 50000  # what billing declines is above it
-SHARE_DECLINED = 0.30
+SHARE_DECLINED = 0.10
+SHARE_DECLINED_EARLY = 0.92  # where more slots are sold than it is time for
+SHARE_SOLD = 0.8  # of the slots, in the end
 SHARE_CANCELLED = 0.06
 SHARE_UNKNOWN_SLOT = 0.04
 SHARE_CONTENDED = 0.30  # take any slot; the others one that seems to be free
 SHARE_ASKED_TWICE = 0.10
 SHARE_OTHER_INPUT = 0.05
-RESERVATION_FAILS = 0.6  # so that the slots last: twenty bookings to one
+RESERVATION_FAILS = 0.8  # so that the slots last, and much is refunded
 CLIENTS = 6
 PAUSE_S = 0.05  # between two attempts to reach somebody who does not answer
 
@@ -59,13 +61,14 @@ class Booking:
 
 
 class Load:
-    def __init__(self, api, history, slots, seed, count, open_target, sagas):
+    def __init__(self, api, history, slots, seed, count, open_target, open_min, sagas):
         self.api = api
         self.history = history
         self.slots = slots
         self.seed = seed
         self.count = count
         self.open_target = open_target
+        self.open_min = open_min
         self.sagas = sagas
         self.lock = threading.Lock()
         self.wanted = queue.Queue()
@@ -103,21 +106,20 @@ class Load:
     # ---------------------------------------------------------------- what to ask
 
     def slot(self, draws):
-        """One of those that are on sale by now: they come one after the other, so that there
-        is something to get until the end."""
-        last = int(min(self.quota, 1.0) * len(self.slots)) + self.open_target // 2
-        on_sale = self.slots[:last]
-        if draws.random() >= SHARE_CONTENDED:
-            with self.lock:
-                taken = self.sold | {one.input["parking_slot_uuid"] for one in self.open.values()}
-            on_sale = [slot for slot in on_sale if slot not in taken] or on_sale
-        return draws.choice(on_sale)
+        if draws.random() < SHARE_CONTENDED:
+            return draws.choice(self.slots)
+        with self.lock:
+            taken = self.sold | {one.input["parking_slot_uuid"] for one in self.open.values()}
+        return draws.choice([slot for slot in self.slots if slot not in taken] or self.slots)
 
     def next_booking(self):
-        """What it is follows from the seed and its number; which slot, from the day as well."""
+        """What it is follows from the seed and its number; which slot, and whether one is to be
+        sold, from the day as well: what is sold by now keeps step with the quota, so that there
+        is something to get until the end."""
         number = len(self.bookings)
         draws = random.Random(f"{self.seed}/booking/{number}")
-        declined = draws.random() < SHARE_DECLINED
+        early = len(self.sold) >= SHARE_SOLD * len(self.slots) * min(self.quota, 1.0)
+        declined = draws.random() < (SHARE_DECLINED_EARLY if early else SHARE_DECLINED)
         total = draws.randrange(LIMIT + 1, 4 * LIMIT) if declined else draws.randrange(1, LIMIT)
         unknown = draws.random() < SHARE_UNKNOWN_SLOT
         slot = str(uuid.UUID(int=draws.getrandbits(128), version=4)) if unknown else \
@@ -132,8 +134,12 @@ class Load:
         while not self.stopped:
             with self.lock:
                 busy = len(self.open) + self.starting
-            more = len(self.bookings) < self.count * self.quota or self.pressed
-            if more and not self.finished and busy < self.open_target:
+            wanted = 0
+            if len(self.bookings) < self.count * self.quota:
+                wanted = self.open_target
+            elif self.pressed:
+                wanted = self.open_min + CLIENTS
+            if busy < wanted and not self.finished:
                 self.wanted.put(self.next_booking())
             else:
                 time.sleep(0.005)
