@@ -34,8 +34,8 @@ faults, and how many a minute:
 {faults}
   kill, stop, cut, delete and all stand for several of them. With --kills the kill faults come as
   fast as they can land, each target equally often. A kill waits until at least --open-min sagas
-  are open (the daemon is asked just before), and mostly until something has moved since its
-  target came back.
+  are open (the daemon is asked just before), and mostly until replies have come since the
+  last one.
 
 an installation of yours (--installation FILE): a JSON object with
   server       where the API is: unix:PATH or http://HOST:PORT

@@ -3,7 +3,7 @@
 What is drawn (the order of the kills, the times between faults, how long something stays down)
 comes from the seed. When it lands depends on the machine, too: a kill waits until enough sagas
 are open, asked of the daemon itself a moment before, and mostly until something has moved since
-its target came back. So a seed repeats the plan, not the run."""
+the last one. So a seed repeats the plan, not the run."""
 
 import collections
 import random
@@ -31,9 +31,9 @@ FAULTS = {
     "alarm": (0.5, "a memory alarm of the broker, up to 8 s"),
     "wipe": (0.5, "the broker is killed, loses all of its state, and is started again"),
 }
-SHARE_IN_TRAFFIC = 0.8  # of the kills wait until something has moved
-TRAFFIC = 20  # records in the log: that much has moved
-TRAFFIC_PATIENCE_S = 20.0  # then it need not
+SHARE_IN_TRAFFIC = 0.8  # of the kills wait until something has moved; the others make it worse
+TRAFFIC = 8  # replies: that much has moved
+TRAFFIC_PATIENCE_S = 60.0  # then it need not
 PATIENCE_S = 180.0  # without a kill that could land
 GAP_S = 0.3  # between two kills, in the mean
 DOWN_S = 0.5  # from a kill to the start, at the most
@@ -79,7 +79,8 @@ class Faults:
         self.troubles = []
         self.agenda = []  # (when, what): what has been begun has to go on; not sorted, few
         self.drawn = []  # (when, what): faults to come
-        self.moved_at = {}  # target -> the log's position when it came back
+        self.replies = (0, 0)  # the daemon's epoch, and how many it has had in it
+        self.moved = 0  # replies since the last kill
         self.restarting = {}  # target -> when the start was begun
         self.watched = None  # (queue, since, faults until then)
         self.last_lsn = 0
@@ -179,15 +180,13 @@ class Faults:
             return
         if self.aim is None:
             # Not at the very moment at which enough are open, for then they are all young.
-            self.aim = now + self.draws.random() * 0.15
-        if now < self.aim:
+            self.aim = (now + self.draws.random() * 0.15, self.draws.random() < SHARE_IN_TRAFFIC)
+        when, in_traffic = self.aim
+        if now < when:
             return
         open_now = self.ask()
-        target = ready[0]
-        in_traffic = self.draws.random() < SHARE_IN_TRAFFIC
-        if open_now < self.open_min or (in_traffic and not self.has_moved(target, now)):
-            return
-        self.kill(target, open_now)
+        if open_now >= self.open_min and (not in_traffic or self.has_moved(now)):
+            self.kill(ready[0], open_now)
 
     def is_ready(self, name):
         target = self.targets[name]
@@ -198,8 +197,10 @@ class Faults:
         node = self.installation.node if not self.installation.foreign else None
         return node is not None and node.busy()
 
-    def has_moved(self, name, now):
-        return (self.last_lsn >= self.moved_at.get(name, 0) + TRAFFIC
+    def has_moved(self, now):
+        """Replies have come since the last kill, and the bookings have kept step."""
+        behind = self.load.count * self.progress() - len(self.load.bookings)
+        return ((self.moved >= TRAFFIC and behind < self.load.open_target)
                 or now - self.due_since > TRAFFIC_PATIENCE_S)
 
     def ask(self):
@@ -208,14 +209,21 @@ class Faults:
         if stats is None:
             return -1
         self.last_lsn = stats["last_lsn"]
+        epoch, count = self.replies
+        self.replies = (stats["epoch"], stats["replies"]["received"])
+        self.moved += self.replies[1] - (count if self.replies[0] == epoch else 0)
         return stats["sagas"]["open"] - stats["sagas"]["parked"]
 
     def kill(self, name, open_now):
         self.plan.remove(name)
         self.targets[name].kill()
         self.kills.append({"target": name, "open": open_now,
+                           "replies": self.moved,
                            "at_s": round(time.monotonic() - self.begin, 3)})
-        self.say(f"kill {len(self.kills)}: {name}, {open_now} sagas open, record {self.last_lsn}")
+        self.say(f"kill {len(self.kills)}: {name}, {open_now} sagas open, {self.moved} replies "
+                 "since the last one")
+        self.moved = 0
+        self.due_since = None
         self.restart_later(name)
         self.next_kill_s = time.monotonic() + self.draws.expovariate(1 / GAP_S)
         self.aim = None
@@ -234,7 +242,6 @@ class Faults:
                 continue
             if self.targets[name].started():
                 del self.restarting[name]
-                self.moved_at[name] = self.last_lsn
             elif time.monotonic() - since > RESTART_S:
                 raise Trouble(f"{name} does not come back within {RESTART_S:g} s")
         for name, target in self.targets.items():

@@ -461,5 +461,7 @@ def kills_line(kills):
         return "kills: none"
     counts = collections.Counter(kill["target"] for kill in kills)
     opens = [kill["open"] for kill in kills]
+    moving = sum(kill.get("replies", 0) > 0 for kill in kills)
     return (f"kills: {len(kills)} ({counted(counts)}), with {min(opens)} sagas open at the least "
-            f"and {statistics.median(opens):g} in the median")
+            f"and {statistics.median(opens):g} in the median; {moving} after replies had come "
+            "since the kill before")
