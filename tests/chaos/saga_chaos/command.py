@@ -18,7 +18,7 @@ from .screen import Screen
 from .verdict import Verdict, counted
 
 EXIT_OK, EXIT_VIOLATIONS, EXIT_USAGE, EXIT_SETUP = 0, 1, 2, 4
-TICK_S = 0.005
+TICK_S = 0.01
 SHOWN = 10  # violations of each name; the rest is counted
 
 DESCRIPTION = """\

@@ -29,6 +29,7 @@ SHARE_OTHER_INPUT = 0.05
 RESERVATION_FAILS = 0.8  # so that the slots last, and much is refunded
 CLIENTS = 6
 PAUSE_S = 0.05  # between two attempts to reach somebody who does not answer
+WATCH_S = 0.1  # between two rounds of looking at what is open
 
 
 class History:
@@ -142,7 +143,7 @@ class Load:
             if busy < wanted and not self.finished:
                 self.wanted.put(self.next_booking())
             else:
-                time.sleep(0.005)
+                time.sleep(0.01)
 
     # -------------------------------------------------------------------- clients
 
@@ -227,7 +228,7 @@ class Load:
             for booking in open_now:
                 if self.stopped or not self.look(booking):
                     break
-            time.sleep(0.02)
+            time.sleep(WATCH_S)
 
     def look_again(self):
         """At sagas that have ended: what was said of them stands."""
