@@ -66,6 +66,7 @@ static void assert_same(const struct saga_record *a, const struct saga_record *b
     CHECK_THAT(a->reserved == b->reserved);
     CHECK_THAT(bytes_equal(a->key, b->key));
     CHECK_THAT(bytes_equal(a->payload, b->payload));
+    CHECK_THAT(bytes_equal(a->content, b->content));
 }
 
 /* Encodes into memory of exactly the size, so that the address sanitizer sees
@@ -146,6 +147,7 @@ static struct saga_record widest_record(void) {
         .verb = UINT8_MAX,
         .key = {longest, SAGA_KEY_BYTES_MAX},
         .payload = {longest, SAGA_PAYLOAD_BYTES_MAX},
+        .content = {longest, SAGA_PAYLOAD_BYTES_MAX},
     };
 }
 
@@ -182,6 +184,8 @@ static struct saga_record random_record(struct splitmix *random, const uint8_t *
     record.key.data = record.key.size > 0 ? noise : NULL;
     record.payload.size = (uint32_t)random_number(random, splitmix_below(random, 50) == 0 ? 17 : 9);
     record.payload.data = record.payload.size > 0 ? noise + 1 : NULL;
+    record.content.size = (uint32_t)(splitmix_below(random, 4) == 0 ? random_number(random, 9) : 0);
+    record.content.data = record.content.size > 0 ? noise + 2 : NULL;
     return record;
 }
 
@@ -330,6 +334,7 @@ static void assert_msgpack_sees(const uint8_t *bytes, size_t size,
         .definition_lsn = unsigned_of(map, 16, 0),
         .key = bytes_of(map, 17),
         .payload = bytes_of(map, 18),
+        .content = bytes_of(map, 19),
     };
     struct saga_bytes saga = bytes_of(map, 2);
     if (saga.size > 0) {
@@ -959,6 +964,38 @@ static size_t golden_block(uint8_t *bytes) {
     return saga_block_commit(&writer);
 }
 
+/* What operators do to one step. Never change these, either. */
+static size_t golden_operator_block(uint8_t *bytes) {
+    const struct saga_record records[] = {
+        {.verb = SAGA_VERB_RESOLVE,
+         .step = 4,
+         .verdict = SAGA_DONE,
+         .key = text("ann (uid 1000)"),
+         .payload = text("seen in the ledger"),
+         .content = text("{\"room\":7}")},
+        {.verb = SAGA_VERB_RESOLVE, .step = 4, .verdict = SAGA_REJECTED, .key = text("ann")},
+        {.verb = SAGA_VERB_MARK_COMPENSATED,
+         .step = 0,
+         .key = text("bob"),
+         .payload = text("refunded by hand, receipt 12")},
+        {.verb = SAGA_VERB_WRITE_OFF, .step = 63, .payload = text("too small to follow up")},
+    };
+    struct saga_block_writer writer;
+    saga_block_begin(&writer, GOLDEN_LSN, bytes);
+    for (uint32_t i = 0; i < sizeof records / sizeof records[0]; i++) {
+        struct saga_record record = records[i];
+        record.fact = SAGA_OPERATOR_ACTED;
+        record.lsn = GOLDEN_LSN + i;
+        record.previous_lsn = record.lsn - 1;
+        record.saga = id_of(0x01);
+        record.at_ms = 1767225600000 + i;
+        record.wall_ms = 1767225600000;
+        record.epoch = 4;
+        must(saga_block_add(&writer, &record));
+    }
+    return saga_block_commit(&writer);
+}
+
 static size_t golden_large_block(uint8_t *bytes) {
     static char payload[5000];
     memset(payload, 'x', sizeof payload);
@@ -1022,6 +1059,9 @@ static size_t print_block(const struct saga_block *block, char *at, size_t room)
         used += print_bytes(at + used, room - used, "saga", saga);
         used += print_bytes(at + used, room - used, "key", r.key);
         used += print_bytes(at + used, room - used, "payload", r.payload);
+        if (r.content.size > 0) {
+            used += print_bytes(at + used, room - used, "content", r.content);
+        }
         used += (size_t)snprintf(at + used, room - used, "\n");
         must(used < room);
     }
@@ -1063,6 +1103,7 @@ static const struct {
     {"meta.bin", NULL, golden_meta},
     {"block.bin", "block.txt", golden_block},
     {"large.bin", "large.txt", golden_large_block},
+    {"operator.bin", "operator.txt", golden_operator_block},
 };
 #define GOLDEN_COUNT (sizeof golden / sizeof golden[0])
 

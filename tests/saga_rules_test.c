@@ -16,6 +16,7 @@ int main(void) {
     saga_rules_add_backward(suite);
     saga_rules_add_pivot(suite);
     saga_rules_add_replies(suite);
+    saga_rules_add_operator(suite);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);

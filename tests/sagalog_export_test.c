@@ -115,6 +115,7 @@ static struct saga_record record_in(const json_t *json) {
         .verb = named_in(json, "verb", saga_verb_name),
         .key = bytes_in(json, "key", "key_base64"),
         .payload = bytes_in(json, "payload", "payload_base64"),
+        .content = bytes_in(json, "content", "content_base64"),
     };
     ck_assert(saga == NULL || saga_id_parse(json_string_value(saga), 36, &record.saga));
     return record;
@@ -147,6 +148,7 @@ static void expect_equal(const struct saga_record *got, const struct saga_record
     ck_assert_uint_eq(got->verb, wanted->verb);
     expect_bytes(got->key, wanted->key);
     expect_bytes(got->payload, wanted->payload);
+    expect_bytes(got->content, wanted->content);
 }
 
 /* Compares what was printed with the log, record by record. */
@@ -171,6 +173,7 @@ static uint64_t compare_with_log(void) {
         expect_equal(&got, &wanted);
         free((void *)(uintptr_t)got.key.data);
         free((void *)(uintptr_t)got.payload.data);
+        free((void *)(uintptr_t)got.content.data);
         json_decref(json);
         line = end + 1;
     }
@@ -213,6 +216,7 @@ START_TEST(what_no_daemon_would_write_can_be_read_back) {
                                               .verb = 3,
                                               .key = {.data = every_byte, .size = i},
                                               .payload = {.data = every_byte, .size = i},
+                                              .content = {.data = every_byte, .size = i},
                                           });
     }
     /* A text with all that JSON has to escape, U+0000 too. */

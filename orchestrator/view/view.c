@@ -25,11 +25,10 @@ char *saga_view_time(int64_t ms_since_1970, char *text) {
 
 /* -------------------------------------------------------------------- data */
 
-/* The payload as JSON; NULL: it is none, which decides nothing here. */
-static json_t *payload(const struct saga_record *record) {
+/* NULL: it is no JSON, which decides nothing here. */
+static json_t *parse(struct saga_bytes text) {
     json_t *json = NULL;
-    if (record->payload.size == 0 ||
-        saga_json_parse(record->payload.data, record->payload.size, &json, NULL) != SAGA_OK) {
+    if (text.size == 0 || saga_json_parse(text.data, text.size, &json, NULL) != SAGA_OK) {
         return NULL;
     }
     return json;
@@ -37,13 +36,17 @@ static json_t *payload(const struct saga_record *record) {
 
 /* Replies to compensations merge nothing; a late one decides nothing. */
 static bool adds_to_data(const struct saga_record *record) {
+    if (record->fact == SAGA_OPERATOR_ACTED) { /* a step that was resolved done */
+        return record->content.size > 0;
+    }
     return record->fact == SAGA_REPLY_RECEIVED && record->verdict == SAGA_DONE &&
            (record->operation == SAGA_ACTION || record->operation == SAGA_FENCE);
 }
 
-static bool merge_content(json_t *data, const struct saga_record *reply) {
-    json_t *body = payload(reply);
-    json_t *content = json_object_get(body, "content");
+static bool merge_content(json_t *data, const struct saga_record *record) {
+    const bool bare = record->fact == SAGA_OPERATOR_ACTED;
+    json_t *body = parse(bare ? record->content : record->payload);
+    json_t *content = bare ? body : json_object_get(body, "content");
     const bool merged = !json_is_object(content) || json_object_update(data, content) == 0;
     json_decref(body);
     return merged;
@@ -56,7 +59,7 @@ static json_t *data_of(const struct saga_view *view) {
     }
     const struct saga_chain *chain = view->chain;
     const uint64_t last_lsn = view->saga != NULL ? view->saga->last_lsn : chain->records[0].lsn;
-    json_t *data = payload(&chain->records[0]);
+    json_t *data = parse(chain->records[0].payload);
     if (!json_is_object(data)) {
         json_decref(data);
         return json_null();

@@ -106,6 +106,20 @@ uint8_t sim_check_parked(unsigned number) {
     return sagas[number].parked;
 }
 
+uint8_t sim_check_parked_step(unsigned number) {
+    return sagas[number].parked_step;
+}
+
+uint8_t sim_check_owed_step(unsigned number) {
+    for (uint8_t i = 0; i < sagas[number].shape->step_count; i++) {
+        const struct check_step *step = &sagas[number].steps[i];
+        if (step->state == SIM_OWED && !step->marked && !step->written_off) {
+            return i;
+        }
+    }
+    return SAGA_STEP_NONE;
+}
+
 bool sim_check_is_open(unsigned number) {
     return sagas[number].outcome == 0;
 }
@@ -444,11 +458,16 @@ void sim_check_send(const struct saga_dispatch *dispatch) {
         sim_violation("L5", "%s: a command leaves, and its saga has ended",
                       check_text(saga, id->step));
     }
-    char fence[24];
-    (void)snprintf(fence, sizeof fence, "%s.fence", sim_parties[plan->party].name);
+    char other[24];
+    (void)snprintf(other, sizeof other, "%s.%s", sim_parties[plan->party].name,
+                   id->operation == SAGA_FENCE ? "fence" : "settle");
     const char *name = id->operation == SAGA_ACTION         ? plan->does
                        : id->operation == SAGA_COMPENSATION ? plan->undoes
-                                                            : fence;
+                                                            : other;
+    if (id->operation == SAGA_SETTLE && !sim_parties[plan->party].fenced) {
+        sim_violation("E5", "%s: a settle is sent to one who keeps no row",
+                      check_text(saga, id->step));
+    }
     if (name == NULL || strcmp(name, dispatch->name) != 0 ||
         strcmp(dispatch->participant, sim_parties[plan->party].name) != 0) {
         sim_violation("E5", "%s: %s is sent to %s", check_text(saga, id->step), dispatch->name,
@@ -513,8 +532,14 @@ void sim_check_said(const struct saga_command_id *id, uint8_t verdict) {
         sim_violation("C4", "%s is called done by a participant that has closed it",
                       check_text(saga, id->step));
     }
+    bool undone = id->operation == SAGA_COMPENSATION && verdict == SAGA_DONE;
+    if (undone && step->cleared && !step->undone_once) {
+        sim_violation("O2", "%s is compensated after it was settled", check_text(saga, id->step));
+    }
+    step->undone_once = step->undone_once || undone;
+    step->cleared = step->cleared || (id->operation == SAGA_SETTLE && verdict == SAGA_DONE);
     step->closed =
-        step->closed ||
+        step->closed || step->cleared ||
         (id->operation == SAGA_COMPENSATION && (verdict == SAGA_DONE || verdict == SAGA_NOOP)) ||
         (id->operation == SAGA_FENCE && verdict == SAGA_FENCED);
 }
@@ -584,18 +609,31 @@ void sim_check_operated(const struct saga_request *request) {
     if (saga == NULL) {
         sim_violation("E7", "an operator is answered about a saga that is not durable");
     }
+    static const uint8_t verbs[] = {
+        [SAGA_REQUEST_RETRY] = SAGA_VERB_RETRY,
+        [SAGA_REQUEST_RESOLVE] = SAGA_VERB_RESOLVE,
+        [SAGA_REQUEST_MARK_COMPENSATED] = SAGA_VERB_MARK_COMPENSATED,
+        [SAGA_REQUEST_WRITE_OFF] = SAGA_VERB_WRITE_OFF,
+    };
     bool cancel = request->type == SAGA_REQUEST_CANCEL;
     /* A deadline's wish may be there already, to which a cancel adds nothing. */
     if (cancel ? !saga->cancelled && saga->wish == 0 && !saga->pivot_passed && !saga->backward
-               : !saga->operated) {
+               : (saga->deeds & (UINT32_C(1) << verbs[request->type])) == 0) {
         sim_violation("E7", "%s: an operator is answered, and nothing is durable",
                       check_text(saga, SAGA_STEP_NONE));
     }
 }
 
 static const char *status_of(const struct check_saga *saga) {
+    static const char *const outcomes[] = {
+        [SAGA_COMPLETED] = "completed",
+        [SAGA_COMPENSATED] = "compensated",
+        [SAGA_COMPLETED_MANUALLY] = "completed_manually",
+        [SAGA_COMPENSATED_MANUALLY] = "compensated_manually",
+        [SAGA_INCONSISTENT] = "inconsistent",
+    };
     if (saga->outcome != 0) {
-        return saga->outcome == SAGA_COMPLETED ? "completed" : "compensated";
+        return outcomes[saga->outcome];
     }
     return saga->parked != 0 ? "parked" : saga->backward ? "compensating" : "running";
 }
@@ -618,7 +656,8 @@ void sim_check_seen(const struct saga_listing *listing) {
 
 void sim_check_changed(const struct saga_id *id, const char *status) {
     const struct check_saga *saga = check_find(id);
-    bool ended = strcmp(status, "completed") == 0 || strcmp(status, "compensated") == 0;
+    bool ended = strcmp(status, "running") != 0 && strcmp(status, "compensating") != 0 &&
+                 strcmp(status, "parked") != 0;
     if (saga == NULL || (ended && strcmp(status, status_of(saga)) != 0)) {
         sim_violation("X1", "a saga's change to %s is told, and is not durable", status);
     }

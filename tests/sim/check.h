@@ -71,6 +71,9 @@ const struct saga_id *sim_check_saga_id(unsigned number);
 unsigned sim_check_number(const struct saga_id *id);
 /* 0: not parked. */
 uint8_t sim_check_parked(unsigned number);
+uint8_t sim_check_parked_step(unsigned number);
+/* A step whose debt nobody has settled; SAGA_STEP_NONE: there is none. */
+uint8_t sim_check_owed_step(unsigned number);
 bool sim_check_is_open(unsigned number);
 /* Sagas that are neither ended nor parked. */
 unsigned sim_check_restless(void);

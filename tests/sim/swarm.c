@@ -58,6 +58,8 @@ const char *const sim_fault_names[SIM_FAULT_COUNT] = {
     [SIM_FAULT_LOST_ANSWER] = "client's answer lost",
     [SIM_FAULT_CANCEL] = "cancelled",
     [SIM_FAULT_OPERATOR_RETRY] = "retried by an operator",
+    [SIM_FAULT_RESOLVE] = "resolved by an operator",
+    [SIM_FAULT_SETTLE] = "debt settled by an operator",
     [SIM_FAULT_PURGE] = "rows purged",
 };
 
