@@ -42,50 +42,49 @@ static const char *const states[] = {
  * A settle makes no claim about the action: it closes what is open and answers
  * done. A row that is closed already, by whatever, stays as it is.
  */
-static const enum saga_fence_order
-    orders[SAGA_FENCE_STATE_COUNT + 1][SAGA_WIRE_OPERATION_COUNT + 1] = {
-        [SAGA_FENCE_ABSENT] =
-            {
-                [SAGA_WIRE_ACTION] = SAGA_FENCE_RUN_ACTION,
-                [SAGA_WIRE_COMPENSATION] = SAGA_FENCE_BURY_NOOP,
-                [SAGA_WIRE_FENCE] = SAGA_FENCE_BURY_FENCED,
-                [SAGA_WIRE_SETTLE] = SAGA_FENCE_BURY_SETTLED,
-            },
-        [SAGA_FENCE_DONE] =
-            {
-                [SAGA_WIRE_ACTION] = SAGA_FENCE_REPLAY_ACTION,
-                [SAGA_WIRE_COMPENSATION] = SAGA_FENCE_RUN_COMPENSATION,
-                [SAGA_WIRE_FENCE] = SAGA_FENCE_REPLAY_ACTION,
-                [SAGA_WIRE_SETTLE] = SAGA_FENCE_CLOSE,
-            },
-        [SAGA_FENCE_REJECTED] =
-            {
-                [SAGA_WIRE_ACTION] = SAGA_FENCE_REPLAY_ACTION,
-                [SAGA_WIRE_COMPENSATION] = SAGA_FENCE_ANSWER_NOOP,
-                [SAGA_WIRE_FENCE] = SAGA_FENCE_REPLAY_ACTION,
-                [SAGA_WIRE_SETTLE] = SAGA_FENCE_ANSWER_SETTLED,
-            },
-        [SAGA_FENCE_TOMBSTONE] =
-            {
-                [SAGA_WIRE_ACTION] = SAGA_FENCE_ANSWER_FENCED,
-                [SAGA_WIRE_COMPENSATION] = SAGA_FENCE_ANSWER_NOOP,
-                [SAGA_WIRE_FENCE] = SAGA_FENCE_ANSWER_FENCED,
-                [SAGA_WIRE_SETTLE] = SAGA_FENCE_ANSWER_SETTLED,
-            },
-        [SAGA_FENCE_COMPENSATED] =
-            {
-                [SAGA_WIRE_ACTION] = SAGA_FENCE_ANSWER_FENCED,
-                [SAGA_WIRE_COMPENSATION] = SAGA_FENCE_REPLAY_COMPENSATION,
-                [SAGA_WIRE_FENCE] = SAGA_FENCE_REPLAY_ACTION,
-                [SAGA_WIRE_SETTLE] = SAGA_FENCE_ANSWER_SETTLED,
-            },
-        [SAGA_FENCE_SETTLED] =
-            {
-                [SAGA_WIRE_ACTION] = SAGA_FENCE_ANSWER_FENCED,
-                [SAGA_WIRE_COMPENSATION] = SAGA_FENCE_ANSWER_NOOP,
-                [SAGA_WIRE_FENCE] = SAGA_FENCE_REPLAY_ACTION,
-                [SAGA_WIRE_SETTLE] = SAGA_FENCE_ANSWER_SETTLED,
-            },
+static const enum saga_fence_order orders[SAGA_FENCE_STATE_COUNT + 1][SAGA_WIRE_SETTLE + 1] = {
+    [SAGA_FENCE_ABSENT] =
+        {
+            [SAGA_WIRE_ACTION] = SAGA_FENCE_RUN_ACTION,
+            [SAGA_WIRE_COMPENSATION] = SAGA_FENCE_BURY_NOOP,
+            [SAGA_WIRE_FENCE] = SAGA_FENCE_BURY_FENCED,
+            [SAGA_WIRE_SETTLE] = SAGA_FENCE_BURY_SETTLED,
+        },
+    [SAGA_FENCE_DONE] =
+        {
+            [SAGA_WIRE_ACTION] = SAGA_FENCE_REPLAY_ACTION,
+            [SAGA_WIRE_COMPENSATION] = SAGA_FENCE_RUN_COMPENSATION,
+            [SAGA_WIRE_FENCE] = SAGA_FENCE_REPLAY_ACTION,
+            [SAGA_WIRE_SETTLE] = SAGA_FENCE_CLOSE,
+        },
+    [SAGA_FENCE_REJECTED] =
+        {
+            [SAGA_WIRE_ACTION] = SAGA_FENCE_REPLAY_ACTION,
+            [SAGA_WIRE_COMPENSATION] = SAGA_FENCE_ANSWER_NOOP,
+            [SAGA_WIRE_FENCE] = SAGA_FENCE_REPLAY_ACTION,
+            [SAGA_WIRE_SETTLE] = SAGA_FENCE_ANSWER_SETTLED,
+        },
+    [SAGA_FENCE_TOMBSTONE] =
+        {
+            [SAGA_WIRE_ACTION] = SAGA_FENCE_ANSWER_FENCED,
+            [SAGA_WIRE_COMPENSATION] = SAGA_FENCE_ANSWER_NOOP,
+            [SAGA_WIRE_FENCE] = SAGA_FENCE_ANSWER_FENCED,
+            [SAGA_WIRE_SETTLE] = SAGA_FENCE_ANSWER_SETTLED,
+        },
+    [SAGA_FENCE_COMPENSATED] =
+        {
+            [SAGA_WIRE_ACTION] = SAGA_FENCE_ANSWER_FENCED,
+            [SAGA_WIRE_COMPENSATION] = SAGA_FENCE_REPLAY_COMPENSATION,
+            [SAGA_WIRE_FENCE] = SAGA_FENCE_REPLAY_ACTION,
+            [SAGA_WIRE_SETTLE] = SAGA_FENCE_ANSWER_SETTLED,
+        },
+    [SAGA_FENCE_SETTLED] =
+        {
+            [SAGA_WIRE_ACTION] = SAGA_FENCE_ANSWER_FENCED,
+            [SAGA_WIRE_COMPENSATION] = SAGA_FENCE_ANSWER_NOOP,
+            [SAGA_WIRE_FENCE] = SAGA_FENCE_REPLAY_ACTION,
+            [SAGA_WIRE_SETTLE] = SAGA_FENCE_ANSWER_SETTLED,
+        },
 };
 
 const char *saga_fence_state_name(enum saga_fence_state state) {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "attention.h"
 #include "ids.h"
 #include "json.h"
 
@@ -130,9 +131,10 @@ json_t *saga_view_json(const struct saga_view *view) {
     char id[SAGA_ID_TEXT_SIZE];
     char started[SAGA_TIME_TEXT_SIZE];
     char ended[SAGA_TIME_TEXT_SIZE];
+    json_t *attention = saga_attention_json(view);
     /* clang-format off */
     /* json_pack fails, and lets go of what it was given, if one of them is NULL. */
-    return json_pack("{s:s, s:s?, s:o, s:s?, s:s?, s:s?, s:s?, s:o, s:o}",
+    json_t *json = json_pack("{s:s, s:s?, s:o, s:s?, s:s?, s:s?, s:s?, s:o, s:o}",
                      "id", saga_id_text(&view->id, id),
                      "saga", name,
                      "version", version_of(view->definition),
@@ -143,4 +145,10 @@ json_t *saga_view_json(const struct saga_view *view) {
                      "data", data_of(view),
                      "steps", steps_of(view));
     /* clang-format on */
+    if (json_array_size(attention) > 0 && json_object_set(json, "attention", attention) != 0) {
+        json_decref(json);
+        json = NULL;
+    }
+    json_decref(attention);
+    return json;
 }
