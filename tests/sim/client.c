@@ -320,6 +320,24 @@ static bool is_about_step(enum saga_request_type type) {
            type == SAGA_REQUEST_WRITE_OFF;
 }
 
+/* An operator whose answer is slow, or lost, asks again. */
+static void ask_twice(const struct asking *asked) {
+    struct asking *again = take_asking();
+    if (again == NULL) {
+        return;
+    }
+    again->request.type = asked->request.type;
+    again->request.answered = asked->request.answered;
+    again->request.id = asked->request.id;
+    again->request.key = asked->request.key;
+    again->request.body = asked->request.body;
+    again->request.step = asked->request.step;
+    again->request.verdict = asked->request.verdict;
+    if (!sim_daemon_ask(&again->request)) {
+        again->used = false;
+    }
+}
+
 static void operate(enum saga_request_type type, const struct saga_id *id) {
     static const char who[] = "operator";
     static const char why[] = "since I say so";
@@ -342,6 +360,8 @@ static void operate(enum saga_request_type type, const struct saga_id *id) {
     }
     if (!sim_daemon_ask(&asking->request)) {
         asking->used = false;
+    } else if (is_about_step(type) && sim_draw_chance(200)) {
+        ask_twice(asking);
     }
 }
 
@@ -408,8 +428,8 @@ static void patrol(void *context, uint64_t number) {
     for (unsigned i = 0; i < sim_check_saga_count() && i < SAGAS_MAX; i++) {
         if (sim_check_parked(i) != 0 && tries[i] < OPERATOR_TRIES + HAND_TRIES &&
             sim_daemon_is_up()) {
-            operate(tries[i] < OPERATOR_TRIES ? SAGA_REQUEST_RETRY : by_hand(i),
-                    sim_check_saga_id(i));
+            bool retries = tries[i] < OPERATOR_TRIES && sim_draw_chance(700);
+            operate(retries ? SAGA_REQUEST_RETRY : by_hand(i), sim_check_saga_id(i));
             tries[i]++;
         }
         if (sim_draw_chance(100)) {

@@ -92,8 +92,9 @@ static void draw_rates(void) {
  * has been given up would be too rare. */
 static void make_doubtful(void) {
     static const enum sim_fault faults[] = {
-        SIM_FAULT_DELAY,  SIM_FAULT_REPLY_DELAY, SIM_FAULT_REPLY_DROP,  SIM_FAULT_DOUBLE,
-        SIM_FAULT_REJECT, SIM_FAULT_CANCEL,      SIM_FAULT_UNDO_REJECT,
+        SIM_FAULT_DELAY,       SIM_FAULT_REPLY_DELAY, SIM_FAULT_REPLY_DROP,
+        SIM_FAULT_DOUBLE,      SIM_FAULT_REJECT,      SIM_FAULT_CANCEL,
+        SIM_FAULT_UNDO_REJECT, SIM_FAULT_RESOLVE,     SIM_FAULT_SETTLE,
     };
     sim_swarm.doubtful = true;
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
