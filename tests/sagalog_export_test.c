@@ -189,7 +189,7 @@ START_TEST(every_record_of_every_kind_can_be_read_back) {
     stories_write(scratch.path);
     ck_assert_int_eq(SAGALOG(scratch.path, "export"), 0);
     ck_assert_str_eq(complained, "");
-    ck_assert_uint_eq(compare_with_log(), 187);
+    ck_assert_uint_eq(compare_with_log(), 231);
 }
 END_TEST
 

@@ -220,11 +220,16 @@ void booking_say(struct saga_id id, const char *command, const char *event) {
 void booking_operate(struct saga_id id, uint8_t verb, const char *who, const char *why) {
     struct saga_request request = {
         .type = verb == SAGA_VERB_CANCEL ? SAGA_REQUEST_CANCEL : SAGA_REQUEST_RETRY,
-        .answered = note_answered,
-        .id = id,
-        .key = bytes(who),
-        .body = bytes(why),
     };
+    booking_settle(id, request, who, why);
+}
+
+void booking_settle(struct saga_id id, struct saga_request request, const char *who,
+                    const char *why) {
+    request.answered = note_answered;
+    request.id = id;
+    request.key = bytes(who);
+    request.body = bytes(why);
     daemon_pass(1000);
     saga_engine_take(at.engine, &request, at.now);
     commit();
