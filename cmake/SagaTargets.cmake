@@ -18,7 +18,8 @@ function(saga_program name)
 endfunction()
 
 # saga_test(NAME [SOURCES ...] LINKS ... [LABEL unit] [TIMEOUT seconds]): one
-# executable (<name>.c by default) and one CTest entry of the same name.
+# executable (<name>.c by default) and one CTest entry of the same name. The end
+# of its main() is in saga_check_run (tests/check_run.h).
 function(saga_test name)
     cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SOURCES;LINKS" ${ARGN})
     if(NOT ARG_SOURCES)
@@ -31,7 +32,7 @@ function(saga_test name)
         set(ARG_TIMEOUT 120)
     endif()
     add_executable(${name} ${ARG_SOURCES})
-    target_link_libraries(${name} PRIVATE saga_flags PkgConfig::CHECK ${ARG_LINKS})
+    target_link_libraries(${name} PRIVATE saga_flags saga_check_run ${ARG_LINKS})
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
     add_test(NAME ${name} COMMAND ${name})
     set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})

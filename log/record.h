@@ -85,9 +85,10 @@
  *     another layout) takes the next format number: raise SAGA_RECORD_FORMAT.
  *     Keep reading every older one: a log holds blocks of all the formats it
  *     has seen. Old versions then refuse the log, naming both numbers.
- *  3. Write tests/golden/format-N: its blocks with `record_test --write-golden
- *     DIRECTORY`, its log with `ledger_dump DIRECTORY 60` (log.id and data.mdb
- *     of it). Leave the older folders as they are: the tests read all of them.
+ *  3. Write tests/golden/format-N: its blocks with `record_golden_test
+ *     --write-golden DIRECTORY`, its log with `ledger_dump DIRECTORY 60` (log.id
+ *     and data.mdb of it). Leave the older folders as they are: the tests read
+ *     all of them.
  *  4. Change this comment and log/README.md in the same commit.
  */
 #ifndef SAGA_RECORD_H

@@ -525,3 +525,12 @@ void read_chain(const char *id, struct saga_chain *chain, struct saga_log_reader
     }
     ck_assert_int_eq(saga_chain_read(chain, *reader, &saga, last_lsn, &fault), SAGA_OK);
 }
+
+void stand_close_unharmed(void) {
+    struct answer answer = http_get("/healthz");
+    ck_assert_int_eq(answer.status, 200);
+    answer_free(&answer);
+    ck_assert_uint_eq(saga_count(), 0);
+    stand_close();
+    stand_remove();
+}

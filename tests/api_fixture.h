@@ -31,6 +31,8 @@ struct stand_options {
 void stand_open(const struct stand_options *options);
 void stand_close(void);
 void stand_remove(void);
+/* Both, after a test that tried to harm it: it lives, and no saga was started. */
+void stand_close_unharmed(void);
 
 const char *stand_directory(void);
 struct saga_api *stand_api(void);

@@ -1,5 +1,6 @@
 /* Bad HTTP, and HTTP from where it should not come. */
 #include "api_fixture.h"
+#include "check_run.h"
 #include "splitmix.h"
 
 #include <check.h>
@@ -19,15 +20,6 @@ static void set_up(void) {
 
 static void set_up_unix(void) {
     stand_open(&(struct stand_options){0});
-}
-
-static void tear_down(void) {
-    struct answer answer = http_get("/healthz"); /* whatever was done to it, it lives */
-    ck_assert_int_eq(answer.status, 200);
-    answer_free(&answer);
-    ck_assert_uint_eq(saga_count(), 0);
-    stand_close();
-    stand_remove();
 }
 
 static const char *port(void) {
@@ -519,7 +511,7 @@ static Suite *suite(void) {
     Suite *suite = suite_create("api_http");
     TCase *tcp = tcase_create("tcp");
     tcase_set_timeout(tcp, 60);
-    tcase_add_checked_fixture(tcp, set_up, tear_down);
+    tcase_add_checked_fixture(tcp, set_up, stand_close_unharmed);
     tcase_add_loop_test(tcp, every_route_wants_its_own_host, 0, ROUTE_COUNT);
     tcase_add_test(tcp, its_own_names_are_known);
     tcase_add_loop_test(tcp, every_route_refuses_other_sites, 0, ROUTE_COUNT);
@@ -531,7 +523,7 @@ static Suite *suite(void) {
     suite_add_tcase(suite, tcp);
     TCase *broken = tcase_create("broken");
     tcase_set_timeout(broken, 60);
-    tcase_add_checked_fixture(broken, set_up_unix, tear_down);
+    tcase_add_checked_fixture(broken, set_up_unix, stand_close_unharmed);
     tcase_add_test(broken, on_a_unix_socket_any_host_will_do);
     tcase_add_test(broken, two_ways_to_tell_the_length_are_none);
     tcase_add_test(broken, lengths_that_are_none_are_refused);
@@ -552,9 +544,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite());
 }

@@ -1,5 +1,7 @@
 /* How the API shows a saga, waits for it, and acts on it. */
 #include "api_fixture.h"
+#include "check_run.h"
+#include "monotonic.h"
 
 #include <check.h>
 #include <pthread.h>
@@ -8,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static void set_up(void) {
@@ -18,12 +19,6 @@ static void set_up(void) {
 static void tear_down(void) {
     stand_close();
     stand_remove();
-}
-
-static int64_t now_ms(void) {
-    struct timespec now;
-    ck_assert_int_eq(clock_gettime(CLOCK_MONOTONIC, &now), 0);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* -------------------------------------------------------------------- one saga */
@@ -175,9 +170,9 @@ START_TEST(waiting_for_what_has_ended_is_no_waiting) {
     char id[37];
     start_trip(id);
     stand_complete(id);
-    const int64_t begin_ms = now_ms();
+    const int64_t begin_ms = monotonic_ms();
     struct answer answer = http_get(path_of(id, "?wait=5m"));
-    ck_assert_int_lt(now_ms() - begin_ms, 5000);
+    ck_assert_int_lt(monotonic_ms() - begin_ms, 5000);
     ck_assert_str_eq(answer_text(&answer, "status"), "completed");
     answer_free(&answer);
 }
@@ -186,9 +181,9 @@ END_TEST
 START_TEST(a_wait_ends_when_its_time_is_over) {
     char id[37];
     start_trip(id);
-    const int64_t begin_ms = now_ms();
+    const int64_t begin_ms = monotonic_ms();
     struct answer answer = http_get(path_of(id, "?wait=300ms"));
-    const int64_t took_ms = now_ms() - begin_ms;
+    const int64_t took_ms = monotonic_ms() - begin_ms;
     ck_assert_int_eq(answer.status, 200);
     ck_assert_str_eq(answer_text(&answer, "status"), "running");
     ck_assert_msg(took_ms >= 299 && took_ms < 5000, "%d ms", (int)took_ms);
@@ -206,10 +201,10 @@ struct waiting {
 
 static void *wait_for_end(void *context) {
     struct waiting *waiting = context;
-    const int64_t begin_ms = now_ms();
+    const int64_t begin_ms = monotonic_ms();
     struct answer answer = http_get(waiting->path);
     ck_assert_int_eq(answer.status, 200);
-    waiting->took_ms = now_ms() - begin_ms;
+    waiting->took_ms = monotonic_ms() - begin_ms;
     strcpy(waiting->status, answer_text(&answer, "status"));
     answer_free(&answer);
     return NULL;
@@ -288,7 +283,8 @@ START_TEST(no_end_is_missed) {
 }
 END_TEST
 
-START_TEST(who_goes_away_does_not_wait_on) {
+/* A connection that waits for the end of a trip, which does not come. */
+static int wait_for_a_trip(void) {
     char id[37];
     char text[256];
     start_trip(id);
@@ -297,6 +293,11 @@ START_TEST(who_goes_away_does_not_wait_on) {
     const int fd = dial();
     say_text(fd, text);
     await_waiting(1);
+    return fd;
+}
+
+START_TEST(who_goes_away_does_not_wait_on) {
+    const int fd = wait_for_a_trip();
     ck_assert_int_eq(close(fd), 0);
     while (counter("api", "waiting") > 0) {
         sched_yield();
@@ -306,17 +307,10 @@ START_TEST(who_goes_away_does_not_wait_on) {
 END_TEST
 
 START_TEST(who_waits_hears_that_the_daemon_stops) {
-    char id[37];
-    char text[256];
-    start_trip(id);
-    (void)snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n",
-                   path_of(id, "?wait=5m"));
-    const int fd = dial();
-    say_text(fd, text);
-    await_waiting(1);
-    const int64_t begin_ms = now_ms();
+    const int fd = wait_for_a_trip();
+    const int64_t begin_ms = monotonic_ms();
     stand_close();
-    ck_assert_int_lt(now_ms() - begin_ms, 5000);
+    ck_assert_int_lt(monotonic_ms() - begin_ms, 5000);
     expect_problem(hear(fd), 503, "stopping", "ask again when the daemon is back");
     ck_assert_int_eq(close(fd), 0);
     stand_open(&(struct stand_options){0});
@@ -661,9 +655,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite());
 }

@@ -1,11 +1,11 @@
 /* Clients that are slow, silent, or too many. */
 #include "api_fixture.h"
+#include "check_run.h"
+#include "monotonic.h"
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define JSON "Content-Type: application/json\r\n"
@@ -16,31 +16,16 @@ static void set_up(void) {
         .api = {.head_ms = 300, .body_ms = 300, .write_ms = 300, .idle_ms = 300}});
 }
 
-static void tear_down(void) {
-    struct answer answer = http_get("/healthz"); /* whatever was done to it, it lives */
-    ck_assert_int_eq(answer.status, 200);
-    answer_free(&answer);
-    ck_assert_uint_eq(saga_count(), 0);
-    stand_close();
-    stand_remove();
-}
-
-static int64_t now_ms(void) {
-    struct timespec now;
-    ck_assert_int_eq(clock_gettime(CLOCK_MONOTONIC, &now), 0);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Sends `first`, then a byte of `drip` now and then, until it is cut. */
 static void cut_in_time(const char *first, const char *drip) {
-    const int64_t begin_ms = now_ms();
+    const int64_t begin_ms = monotonic_ms();
     const int fd = dial();
     say_text(fd, first);
     while (!hung_up(fd, 40)) {
-        ck_assert_msg(now_ms() - begin_ms < 10000, "not cut");
+        ck_assert_msg(monotonic_ms() - begin_ms < 10000, "not cut");
         say(fd, drip, 1);
     }
-    ck_assert_int_ge(now_ms() - begin_ms, 250);
+    ck_assert_int_ge(monotonic_ms() - begin_ms, 250);
     ck_assert_int_eq(close(fd), 0);
 }
 
@@ -145,7 +130,7 @@ static Suite *suite(void) {
     Suite *suite = suite_create("api_slow");
     TCase *slow = tcase_create("slow");
     tcase_set_timeout(slow, 60);
-    tcase_add_checked_fixture(slow, set_up, tear_down);
+    tcase_add_checked_fixture(slow, set_up, stand_close_unharmed);
     tcase_add_test(slow, slow_heads_are_cut);
     tcase_add_test(slow, slow_bodies_are_cut);
     tcase_add_test(slow, idle_connections_are_cut);
@@ -158,9 +143,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite());
 }

@@ -1,5 +1,6 @@
 /* What the API answers to starts, and how it lists sagas. */
 #include "api_fixture.h"
+#include "check_run.h"
 
 #include <check.h>
 #include <pthread.h>
@@ -380,9 +381,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite());
 }

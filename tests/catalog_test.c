@@ -1,9 +1,9 @@
 /* Sagas by id, and start keys. */
 #include "catalog.h"
+#include "check_run.h"
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static struct saga_catalog *catalog;
@@ -94,9 +94,5 @@ int main(void) {
     tcase_add_test(tests, a_key_is_recalled_with_the_input_it_was_used_with);
     tcase_add_test(tests, the_same_input_for_another_saga_is_another_input);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -1,5 +1,6 @@
 /* One saga's records, out of a real log, and what they fold into. */
 #include "chain.h"
+#include "check_run.h"
 #include "saga_script.h"
 #include "scratch.h"
 
@@ -309,9 +310,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite());
 }

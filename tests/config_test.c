@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "check_run.h"
 #include "definitions.h"
 #include "scratch.h"
 
@@ -346,9 +347,5 @@ int main(void) {
     tcase_add_test(tests, a_directory_without_definitions_is_refused);
     tcase_add_test(tests, the_built_in_definition_is_the_example);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

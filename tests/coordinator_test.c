@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_run.h"
 #include "splitmix.h"
 
 #define SENT_MAX    4096
@@ -498,6 +499,98 @@ START_TEST(an_attempt_open_at_a_restart_is_never_unsent) {
 }
 END_TEST
 
+/* The transport has found its peer again. */
+static void resend(void) {
+    (void)give((struct saga_input){.door = SAGA_DOOR_RESEND});
+}
+
+static enum saga_answer unsent(const struct saga_outstanding *command) {
+    return give((struct saga_input){.door = SAGA_DOOR_EVENT,
+                                    .saga = command->id.saga,
+                                    .event = {.type = SAGA_INPUT_UNSENT,
+                                              .step = command->id.step,
+                                              .operation = command->id.operation,
+                                              .incarnation = command->id.incarnation,
+                                              .revision = command->id.revision,
+                                              .attempt = command->attempt}});
+}
+
+START_TEST(what_a_lost_peer_may_have_taken_along_is_sent_again) {
+    for (uint32_t i = 0; i < 10; i++) {
+        ck_assert_int_eq(start(i), SAGA_ANSWER_TAKEN);
+    }
+    open_coordinator(300, 10); /* the rate counts */
+    for (size_t i = 0; i < record_count; i++) {
+        ck_assert_int_eq(saga_coordinator_replay(coordinator, &records[i]), SAGA_REPLAYED);
+    }
+    (void)give((struct saga_input){.door = SAGA_DOOR_EPOCH});
+    pass(999);
+    size_t before = record_count;
+    sent_count = 0;
+    int64_t began_ms = now_ms;
+    resend();
+    ck_assert_uint_eq(sent_count, 0);
+    pass(999);
+    ck_assert_uint_eq(sent_count, 10);
+    for (size_t i = 0; i < sent_count; i++) {
+        ck_assert_uint_eq(sent[i].attempt, 1); /* the same attempt, at the permitted rate */
+        ck_assert_int_eq(sent_at[i] - began_ms, (int64_t)i * 100);
+    }
+    ck_assert_uint_eq(record_count, before); /* and nothing to be remembered */
+    ck_assert_uint_eq(saga_coordinator_counters(coordinator)->resent, 10);
+    pass(1); /* one timeout after the first was sent again: that one is over, and no other */
+    ck_assert_uint_eq(record_count, before + 1);
+    ck_assert_int_eq(records[before].fact, SAGA_ATTEMPT_EXPIRED);
+}
+END_TEST
+
+START_TEST(what_waits_for_a_lost_peer_waits_no_longer) {
+    ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
+    ck_assert_int_eq(unsent(&sent[0]), SAGA_ANSWER_TAKEN); /* a backoff of up to 10 s */
+    ck_assert_uint_eq(sent_count, 1);
+    resend();
+    pass(0);
+    ck_assert_uint_eq(sent_count, 2);
+    ck_assert_uint_eq(sent[1].attempt, 2);
+}
+END_TEST
+
+/* It is as good as lost again: no hot loop against it. */
+START_TEST(who_is_back_and_takes_nothing_hurries_nobody) {
+    ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
+    resend();
+    ck_assert_int_eq(unsent(&sent[0]), SAGA_ANSWER_TAKEN);
+    pass(0);
+    ck_assert_uint_eq(sent_count, 1);
+}
+END_TEST
+
+/* Its first sending may have arrived: to call it unsent would be to say that the step never ran. */
+START_TEST(an_attempt_that_was_sent_twice_is_never_unsent) {
+    ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
+    if (_i == 0) {
+        resend();
+    } else {
+        restart(1000);
+    }
+    pass(0);
+    size_t before = record_count;
+    struct saga_outstanding again = sent[sent_count - 1];
+    ck_assert_uint_eq(again.attempt, 1);
+    sent_count = 0;
+    ck_assert_int_eq(unsent(&again), SAGA_ANSWER_STALE);
+    pass(999);
+    ck_assert_uint_eq(sent_count, 0); /* no hot loop against who takes nothing */
+    pass(1);
+    ck_assert_uint_eq(sent_count, 1); /* the same attempt, once more; it cost nothing */
+    ck_assert_uint_eq(sent[0].attempt, 1);
+    ck_assert_uint_eq(record_count, before);
+    pass(1000); /* now somebody took it, and is silent */
+    ck_assert_uint_eq(record_count, before + 1);
+    ck_assert_int_eq(records[before].fact, SAGA_ATTEMPT_EXPIRED);
+}
+END_TEST
+
 START_TEST(hostile_records_of_the_log_itself_are_refused) {
     struct saga_record epoch = {.fact = SAGA_EPOCH_STARTED, .epoch = 2, .step = SAGA_STEP_NONE};
     ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
@@ -531,11 +624,11 @@ int main(void) {
     tcase_add_test(tests, a_deadline_and_a_timeout_at_once_ask_for_one_body);
     tcase_add_loop_test(tests, an_attempt_that_waits_past_the_deadline_is_unsent, 0, 2);
     tcase_add_loop_test(tests, an_attempt_open_at_a_restart_is_never_unsent, 0, 2);
+    tcase_add_test(tests, what_a_lost_peer_may_have_taken_along_is_sent_again);
+    tcase_add_test(tests, what_waits_for_a_lost_peer_waits_no_longer);
+    tcase_add_test(tests, who_is_back_and_takes_nothing_hurries_nobody);
+    tcase_add_loop_test(tests, an_attempt_that_was_sent_twice_is_never_unsent, 0, 2);
     tcase_add_test(tests, hostile_records_of_the_log_itself_are_refused);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

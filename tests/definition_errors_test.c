@@ -1,5 +1,6 @@
 /* Definitions that do not load: what is said, and where. How it is
  * shown, and what is too large to be read: definition_limits_test.c. */
+#include "check_run.h"
 #include "definition_refuse.h"
 
 /* Three lines, so that the first step of a case is in line 4. `f` keeps the
@@ -418,9 +419,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite());
 }

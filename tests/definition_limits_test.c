@@ -1,4 +1,5 @@
 /* Definitions that are too large, or no text at all; and how an error is shown. */
+#include "check_run.h"
 #include "definition_refuse.h"
 
 /* A step that is right in itself. */
@@ -353,9 +354,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite());
 }

@@ -5,6 +5,7 @@
  *
  * SAGA_SEED=n and SAGA_ROUNDS=n in the environment repeat, or go further.
  */
+#include "check_run.h"
 #include "definition.h"
 #include "definition_plan.h"
 #include "splitmix.h"
@@ -343,9 +344,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite());
 }

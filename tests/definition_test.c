@@ -1,5 +1,6 @@
 /* Definitions that load: the exact plan, the canonical form, the questions that
  * are asked of them. What does not load: definition_errors_test.c. */
+#include "check_run.h"
 #include "definition.h"
 
 #include <check.h>
@@ -601,9 +602,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite());
 }

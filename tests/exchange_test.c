@@ -1,8 +1,8 @@
 /* One exchange, step by step: what no race with an engine brings about on demand. */
+#include "check_run.h"
 #include "exchange.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define PATH "/v1/sagas/0190065e-7d3a-7c41-9b1f-3c2a5e6f7081"
@@ -172,9 +172,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite());
 }

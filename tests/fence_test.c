@@ -1,8 +1,8 @@
 /* The fence's table, against one written by hand from docs/semantics.md. */
+#include "check_run.h"
 #include "fence.h"
 
 #include <check.h>
-#include <stdlib.h>
 
 static const struct {
     enum saga_fence_state state;
@@ -112,9 +112,5 @@ int main(void) {
     tcase_add_test(table, after_a_settle_nothing_acts_any_more);
     tcase_add_test(table, names_are_read_back);
     suite_add_tcase(suite, table);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -1,4 +1,5 @@
 /* The client of the HTTP API: addresses, what is sent, and how each failure is told. */
+#include "check_run.h"
 #include "http_client.h"
 #include "scripted_server.h"
 
@@ -243,9 +244,5 @@ int main(void) {
     tcase_add_test(tests, a_key_that_breaks_the_head_is_refused);
     tcase_add_test(tests, a_path_is_escaped);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -1,4 +1,5 @@
 /* Ids and their texts. */
+#include "check_run.h"
 #include "ids.h"
 
 #include <check.h>
@@ -125,9 +126,5 @@ int main(void) {
     tcase_add_test(tests, a_command_id_is_read_back);
     tcase_add_test(tests, what_is_no_command_id_is_refused);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -1,4 +1,5 @@
 /* The inbox: order, wake-ups, and several threads that put at once. */
+#include "check_run.h"
 #include "inbox.h"
 
 #include <check.h>
@@ -150,9 +151,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite());
 }

@@ -1,11 +1,11 @@
 /* The journal: one event is one line, in each format, whatever is in it. */
+#include "check_run.h"
 #include "journal.h"
 
 #include <check.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -161,9 +161,5 @@ int main(void) {
     tcase_add_test(tests, a_closed_pipe_stops_nobody);
     tcase_add_test(tests, a_pipe_that_nobody_empties_loses_lines_and_counts_them);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -1,4 +1,5 @@
 /* JSON: what is refused, the canonical text, and merging. */
+#include "check_run.h"
 #include "json.h"
 #include "splitmix.h"
 
@@ -344,9 +345,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite());
 }

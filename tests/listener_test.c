@@ -1,4 +1,5 @@
 /* Where the API listens: socket files, their owners and modes, and loopback. */
+#include "check_run.h"
 #include "listener.h"
 #include "scratch.h"
 
@@ -276,9 +277,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite());
 }

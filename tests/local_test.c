@@ -7,12 +7,12 @@
 #include <sched.h>
 #include <sqlite3.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "check_run.h"
 #include "delivery_queue.h"
 #include "ids.h"
+#include "monotonic.h"
 #include "participant_fixture.h"
 #include "shop_service.h"
 
@@ -114,12 +114,6 @@ static void lock_database(sqlite3 **other) {
 static void unlock_database(sqlite3 *other) {
     ck_assert_int_eq(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
     ck_assert_int_eq(sqlite3_close(other), SQLITE_OK);
-}
-
-static int64_t now_ms(void) {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* ------------------------------------------------------------------- tests */
@@ -252,15 +246,10 @@ END_TEST
 
 START_TEST(a_delay_holds_up_none_but_its_own) {
     struct saga_participant_options options = {0};
-    struct saga_fault fault;
-    ck_assert_int_eq(saga_participant_switches_add(&options.switches, SAGA_PARTICIPANT_SWITCH_DELAY,
-                                                   "shop.take=400", &fault),
-                     SAGA_OK);
-    ck_assert_int_eq(saga_participant_switches_add(&options.switches, SAGA_PARTICIPANT_SWITCH_DELAY,
-                                                   "till.take=100", &fault),
-                     SAGA_OK);
+    fixture_add_switch(&options.switches, SAGA_PARTICIPANT_SWITCH_DELAY, "shop.take=400");
+    fixture_add_switch(&options.switches, SAGA_PARTICIPANT_SWITCH_DELAY, "till.take=100");
     open_shop(&options, 0);
-    int64_t begin_ms = now_ms();
+    int64_t begin_ms = monotonic_ms();
     ck_assert(send_command(1, "shop.take"));
     ck_assert(send_command(2, "till.take"));
     ck_assert(send_command(3, "shop.refuse"));
@@ -269,7 +258,7 @@ START_TEST(a_delay_holds_up_none_but_its_own) {
     for (size_t i = 0; i < 3; i++) {
         struct saga_request *reply = next_reply();
         ck_assert(is_of(reply, order[i]));
-        ck_assert_int_ge(now_ms() - begin_ms, after_ms[i]);
+        ck_assert_int_ge(monotonic_ms() - begin_ms, after_ms[i]);
         reply->answered(reply);
     }
     close_shop();
@@ -278,10 +267,7 @@ END_TEST
 
 START_TEST(stopping_waits_for_no_delay) {
     struct saga_participant_options options = {0};
-    struct saga_fault fault;
-    ck_assert_int_eq(saga_participant_switches_add(&options.switches, SAGA_PARTICIPANT_SWITCH_DELAY,
-                                                   "shop.take=600000", &fault),
-                     SAGA_OK);
+    fixture_add_switch(&options.switches, SAGA_PARTICIPANT_SWITCH_DELAY, "shop.take=600000");
     open_shop(&options, 0);
     ck_assert(send_command(1, "shop.take"));
     saga_local_stop(local); /* would be the test's time limit, if it waited */
@@ -319,10 +305,7 @@ static void play_dead(void *context, const char *command, enum saga_participant_
 
 START_TEST(silence_is_not_an_answer) {
     struct saga_participant_options options = {.crash = play_dead};
-    struct saga_fault fault;
-    ck_assert_int_eq(saga_participant_switches_add(&options.switches, SAGA_PARTICIPANT_SWITCH_CRASH,
-                                                   "shop.take=after-commit", &fault),
-                     SAGA_OK);
+    fixture_add_switch(&options.switches, SAGA_PARTICIPANT_SWITCH_CRASH, "shop.take=after-commit");
     open_shop(&options, 1);
     ck_assert(send_command(1, "shop.take"));
     while (!send_command(1, "shop.take")) { /* one at a time: until the silent one is gone */
@@ -404,9 +387,5 @@ int main(void) {
     tcase_add_test(tests, an_echo_answers_everything_done);
     tcase_add_test(tests, one_process_has_room_for_so_many);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

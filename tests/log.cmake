@@ -1,7 +1,13 @@
 # The log: its codec, its promises, and what failing disks make of them.
-saga_test(record_test LINKS saga_log PkgConfig::MSGPACK PkgConfig::XXHASH)
-target_compile_definitions(record_test PRIVATE
+add_library(saga_record_fixture STATIC record_fixture.c)
+target_link_libraries(saga_record_fixture PRIVATE saga_flags PUBLIC saga_log PkgConfig::CHECK)
+saga_test(record_test LINKS saga_record_fixture PkgConfig::MSGPACK)
+saga_test(record_hostile_test LINKS saga_record_fixture PkgConfig::MSGPACK)
+saga_test(record_golden_test LINKS saga_record_fixture)
+target_compile_definitions(record_golden_test PRIVATE
     SAGA_GOLDEN_DIR="${CMAKE_CURRENT_SOURCE_DIR}/golden")
+saga_test(block_test LINKS saga_record_fixture PkgConfig::XXHASH)
+saga_test(meta_test LINKS saga_record_fixture PkgConfig::XXHASH)
 
 add_library(saga_ledger STATIC scratch.c ledger.c log_scene.c)
 target_link_libraries(saga_ledger PRIVATE saga_flags PUBLIC saga_log PkgConfig::CHECK)

@@ -2,13 +2,13 @@
  * a bug, or a disk that loses whole writes, might leave. */
 #include "log.h"
 
+#include "check_run.h"
 #include "meta.h"
 #include "scratch.h"
 #include "store.h"
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define MAP_BYTES   ((uint64_t)64 << 20)
@@ -301,9 +301,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite());
 }

@@ -1,6 +1,5 @@
 #include "log_scene.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 struct scratch scene;
@@ -82,12 +81,4 @@ TCase *scene_group(Suite *suite, const char *name) {
     tcase_set_timeout(group, 60);
     suite_add_tcase(suite, group);
     return group;
-}
-
-int scene_run(Suite *suite) {
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -24,8 +24,6 @@ extern struct scratch scene;
 TCase *scene_group(Suite *suite, const char *name);
 void scene_setup(void);
 void scene_teardown(void);
-/* Runs the suite; the program's exit status. */
-int scene_run(Suite *suite);
 
 struct saga_log *scene_open(void);
 struct saga_log *scene_inspect(void);

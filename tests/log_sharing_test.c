@@ -2,6 +2,7 @@
  * directories that are no place for one. */
 #include "log.h"
 
+#include "check_run.h"
 #include "log_scene.h"
 #include "record.h"
 #include "splitmix.h"
@@ -450,5 +451,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    return scene_run(suite());
+    return check_run(suite());
 }

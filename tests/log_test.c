@@ -1,6 +1,7 @@
 /* The log as its users see it: appending, reading, its limits. */
 #include "log.h"
 
+#include "check_run.h"
 #include "log_scene.h"
 #include "record.h"
 #include "splitmix.h"
@@ -557,5 +558,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    return scene_run(suite());
+    return check_run(suite());
 }

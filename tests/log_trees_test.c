@@ -2,6 +2,7 @@
  * refused, and named. */
 #include "log.h"
 
+#include "check_run.h"
 #include "ledger.h"
 #include "pages.h"
 #include "scratch.h"
@@ -255,9 +256,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite());
 }

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "check_run.h"
 #include "local.h"
 #include "scratch.h"
 
@@ -268,9 +269,5 @@ int main(void) {
     tcase_add_test(tests, stopping_answers_what_is_in_the_inbox);
     tcase_add_test(tests, a_log_that_cannot_be_written_ends_the_process);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -2,6 +2,7 @@
  * Participants that die with SIGKILL around their commit, and the switches that
  * make them die, fail and wait.
  */
+#include "monotonic.h"
 #include "participant_fixture.h"
 #include "shop_fixture.h"
 #include "shop_service.h"
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* ----------------------------------------------------------------- crashes */
@@ -21,9 +21,7 @@
 static int crash_in_child(const char *argument, struct saga_wire_command command) {
     struct saga_participant_options options = {0};
     struct saga_fault fault;
-    ck_assert_int_eq(saga_participant_switches_add(&options.switches, SAGA_PARTICIPANT_SWITCH_CRASH,
-                                                   argument, &fault),
-                     SAGA_OK);
+    fixture_add_switch(&options.switches, SAGA_PARTICIPANT_SWITCH_CRASH, argument);
     const char *path = shop_path();
     saga_participant_close(shop); /* SQLite's handles do not survive a fork */
     pid_t child = fork();
@@ -255,8 +253,8 @@ static void play_dead(void *context, const char *command, enum saga_participant_
 START_TEST(a_death_that_is_only_played_looks_like_one) {
     struct death death = {0};
     struct saga_participant_options options = {.context = &death, .crash = play_dead};
-    add_switch(&options, SAGA_PARTICIPANT_SWITCH_CRASH, "shop.take=before-commit");
-    add_switch(&options, SAGA_PARTICIPANT_SWITCH_CRASH, "shop.take=after-commit");
+    fixture_add_switch(&options.switches, SAGA_PARTICIPANT_SWITCH_CRASH, "shop.take=before-commit");
+    fixture_add_switch(&options.switches, SAGA_PARTICIPANT_SWITCH_CRASH, "shop.take=after-commit");
     shop_reopen(&options);
     struct saga_wire_reply reply = shop_deliver("shop.take", "action");
     ck_assert(reply.silent);
@@ -281,7 +279,7 @@ END_TEST
 
 START_TEST(fail_answers_the_rejected_event_and_it_is_stored) {
     struct saga_participant_options options = {0};
-    add_switch(&options, SAGA_PARTICIPANT_SWITCH_FAIL, "shop.take");
+    fixture_add_switch(&options.switches, SAGA_PARTICIPANT_SWITCH_FAIL, "shop.take");
     shop_reopen(&options);
     struct saga_wire_reply reply = shop_deliver("shop.take", "action");
     fixture_expect(&reply, SAGA_WIRE_REJECTED, "SOLD_OUT", false);
@@ -295,7 +293,7 @@ END_TEST
 START_TEST(fail_answers_retry_where_there_is_no_rejected_event) {
     shop_deliver("shop.take", "action");
     struct saga_participant_options options = {0};
-    add_switch(&options, SAGA_PARTICIPANT_SWITCH_FAIL, "shop.give_back");
+    fixture_add_switch(&options.switches, SAGA_PARTICIPANT_SWITCH_FAIL, "shop.give_back");
     shop_reopen(&options);
     struct saga_wire_reply reply = shop_deliver("shop.give_back", "compensation");
     fixture_expect(&reply, SAGA_WIRE_RETRY, "RETRY", false);
@@ -309,7 +307,7 @@ END_TEST
 /* The rejections among 1,000 actions. */
 static int count_failures(uint64_t seed, const char *argument, unsigned char pattern[1000]) {
     struct saga_participant_options options = {.switches.seed = seed};
-    add_switch(&options, SAGA_PARTICIPANT_SWITCH_FAIL, argument);
+    fixture_add_switch(&options.switches, SAGA_PARTICIPANT_SWITCH_FAIL, argument);
     struct saga_participant *memory = fixture_open(&shop_service, ":memory:", &options);
     int failures = 0;
     for (unsigned i = 0; i < 1000; i++) {
@@ -344,8 +342,8 @@ static void count_pause(void *context, int64_t delay_ms) {
 
 START_TEST(delay_waits_the_longest_once_a_batch_outside_the_transaction) {
     struct saga_participant_options options = {.pause = count_pause};
-    add_switch(&options, SAGA_PARTICIPANT_SWITCH_DELAY, "shop.take=100");
-    add_switch(&options, SAGA_PARTICIPANT_SWITCH_DELAY, "shop.refuse=250");
+    fixture_add_switch(&options.switches, SAGA_PARTICIPANT_SWITCH_DELAY, "shop.take=100");
+    fixture_add_switch(&options.switches, SAGA_PARTICIPANT_SWITCH_DELAY, "shop.refuse=250");
     shop_reopen(&options);
     struct saga_wire_command commands[] = {fixture_command("shop.take", "action", "one"),
                                            fixture_command("shop.take", "action", "two"),
@@ -364,20 +362,14 @@ START_TEST(delay_waits_the_longest_once_a_batch_outside_the_transaction) {
 }
 END_TEST
 
-static int64_t now_ms(void) {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 START_TEST(delay_really_waits) {
     struct saga_participant_options options = {0};
-    add_switch(&options, SAGA_PARTICIPANT_SWITCH_DELAY, "shop.take=30");
+    fixture_add_switch(&options.switches, SAGA_PARTICIPANT_SWITCH_DELAY, "shop.take=30");
     shop_reopen(&options);
-    int64_t before_ms = now_ms();
+    int64_t before_ms = monotonic_ms();
     struct saga_wire_reply reply = shop_deliver("shop.take", "action");
     fixture_expect(&reply, SAGA_WIRE_DONE, "TAKEN", false);
-    ck_assert_int_ge(now_ms() - before_ms, 29);
+    ck_assert_int_ge(monotonic_ms() - before_ms, 29);
 }
 END_TEST
 

@@ -80,6 +80,13 @@ struct saga_participant *fixture_open(const struct saga_service *service, const 
     return participant;
 }
 
+void fixture_add_switch(struct saga_participant_switches *switches,
+                        enum saga_participant_switch which, const char *argument) {
+    struct saga_fault fault = {0};
+    ck_assert_msg(saga_participant_switches_add(switches, which, argument, &fault) == SAGA_OK, "%s",
+                  fault.text);
+}
+
 struct saga_wire_reply fixture_deliver(struct saga_participant *participant,
                                        struct saga_wire_command command) {
     static struct saga_wire_reply replies[RING];

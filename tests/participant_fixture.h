@@ -29,6 +29,10 @@ void fixture_file_remove(void);
 struct saga_participant *fixture_open(const struct saga_service *service, const char *path,
                                       const struct saga_participant_options *options);
 
+/* Sets a switch, which must be right. */
+void fixture_add_switch(struct saga_participant_switches *switches,
+                        enum saga_participant_switch which, const char *argument);
+
 /* Carries out one command. The reply's body is freed by the next 64th call. */
 struct saga_wire_reply fixture_deliver(struct saga_participant *participant,
                                        struct saga_wire_command command);

@@ -4,7 +4,7 @@
 add_library(saga_participant_fixture STATIC participant_fixture.c shop_fixture.c shop_service.c)
 target_include_directories(saga_participant_fixture PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(saga_participant_fixture PRIVATE saga_flags PUBLIC saga_participant
-    PkgConfig::SQLITE PkgConfig::JANSSON PkgConfig::CHECK)
+    PkgConfig::SQLITE PkgConfig::JANSSON saga_check_run)
 
 saga_test(wire_test LINKS saga_wire)
 saga_test(fence_test LINKS saga_participant)

@@ -1,8 +1,8 @@
 /* The numbers of a definition: which of them are refused, and the backoff made of them. */
+#include "check_run.h"
 #include "saga.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ------------------------------------------------------- what a plan must be */
@@ -392,9 +392,5 @@ int main(void) {
     tcase_add_test(backoff, backoffs_are_spread_over_commands_and_attempts);
     tcase_add_test(backoff, backoffs_are_spread_evenly);
     suite_add_tcase(suite, backoff);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

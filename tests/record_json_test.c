@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base64.h"
+#include "check_run.h"
 #include "record_json.h"
 
 /* The JSON of the record is this one. */
@@ -122,9 +123,5 @@ int main(void) {
     tcase_add_test(tests, bytes_that_are_no_text_are_base64);
     tcase_add_test(tests, base64_is_the_standard_one);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -7,10 +7,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "engine.h"
+#include "check_run.h"
+#include "engine_fixture.h"
 #include "guard.h"
-#include "ids.h"
 #include "replay.h"
+#include "scratch.h"
 
 static const char definition_text[] = "saga: trip\n"
                                       "version: 1\n"
@@ -22,58 +23,31 @@ static const char definition_text[] = "saga: trip\n"
                                       "    command: train.reserve\n"
                                       "    no_effect: true\n";
 
-static char dir[64];
-static char guard_path[80];
+static struct scratch scratch;
+static char guard_path[SCRATCH_PATH_MAX + 16];
 static uint64_t next_lsn;
-static struct saga_log *the_log;
-static struct saga_engine *engine;
-static struct saga_recovery_report report;
-static size_t sent_count;
-static struct saga_moment now = {.boot_ms = 1000, .wall_ms = 1700000000000};
-
-static void count_up(void *context, void *bytes, size_t size) {
-    static uint8_t next;
-    (void)context;
-    for (size_t i = 0; i < size; i++) {
-        ((uint8_t *)bytes)[i] = next++;
-    }
-}
-
-static bool take_command(void *context, const struct saga_dispatch *dispatch) {
-    (void)context;
-    (void)dispatch;
-    sent_count++;
-    return true;
-}
 
 static void set_up(void) {
-    strcpy(dir, "/tmp/recovery-test-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    (void)snprintf(guard_path, sizeof guard_path, "%s/guard", dir);
+    scratch_open(&scratch);
+    (void)snprintf(guard_path, sizeof guard_path, "%s/guard", scratch.path);
+    world_init(scratch.path);
+    world.guard_path = guard_path;
+    world.sagas_max = 100;
     next_lsn = 1;
-    sent_count = 0;
 }
 
 static void tear_down(void) {
-    char command[128];
-    (void)snprintf(command, sizeof command, "rm -r %s", dir);
-    ck_assert_int_eq(system(command), 0);
+    scratch_close(&scratch);
 }
 
-/* ------------------------------------------------------- writing by hand */
-
-static void open_log(void) {
-    struct saga_fault fault = {0};
-    const struct saga_log_options options = {.data_dir = dir, .map_bytes_max = 64u << 20};
-    ck_assert_msg(saga_log_open(&the_log, &options, &fault) == SAGA_OK, "%s", fault.text);
-}
+/* --------------------------------------------------------- writing by hand */
 
 static uint64_t put(struct saga_record record) {
     record.lsn = next_lsn++;
     record.at_ms = 1000;
-    uint32_t epoch = saga_log_epoch(the_log);
+    uint32_t epoch = saga_log_epoch(world.log);
     record.epoch = epoch > 0 ? epoch : 1;
-    saga_log_append(the_log, &record);
+    saga_log_append(world.log, &record);
     return record.lsn;
 }
 
@@ -107,62 +81,39 @@ static uint64_t put_command(uint8_t saga, uint64_t previous, uint8_t step) {
                                     .payload = {.data = "{}", .size = 2}});
 }
 
+/* About the first step. */
+static uint64_t put_reply(uint8_t saga, uint64_t previous, uint8_t operation, uint8_t verdict) {
+    return put((struct saga_record){.fact = SAGA_REPLY_RECEIVED,
+                                    .saga = id_of(saga),
+                                    .previous_lsn = previous,
+                                    .operation = operation,
+                                    .incarnation = 1,
+                                    .revision = 1,
+                                    .verdict = verdict,
+                                    .attempt = 1});
+}
+
 static uint64_t begin_log(void) {
-    open_log();
+    world_open_log();
     (void)put((struct saga_record){.fact = SAGA_EPOCH_STARTED, .step = SAGA_STEP_NONE});
     return put_definition(definition_text);
 }
 
 static void end_log(void) {
     struct saga_fault fault = {0};
-    ck_assert_msg(saga_log_flush(the_log, &fault) == SAGA_OK, "%s", fault.text);
-    saga_log_close(the_log);
+    ck_assert_msg(saga_log_flush(world.log, &fault) == SAGA_OK, "%s", fault.text);
+    saga_log_close(world.log);
 }
 
 /* ------------------------------------------------------------- recovering */
 
-static enum saga_error try_recover(struct saga_fault *fault) {
-    struct saga_engine_config config;
-    const struct saga_outlet outlet = {.send = take_command};
-    saga_engine_config_default(&config);
-    config.limits.sagas_max = 100;
-    config.random = count_up;
-    config.guard_path = guard_path;
-    open_log();
-    return saga_engine_open(&engine, the_log, &config, &outlet, now, &report, fault);
-}
-
-static void recover(void) {
-    struct saga_fault fault = {0};
-    ck_assert_msg(try_recover(&fault) == SAGA_OK, "%s", fault.text);
-}
-
-static void let_go(void) {
-    saga_engine_close(engine);
-    saga_log_close(the_log);
-}
-
 static void resend(void) {
-    struct saga_fault fault = {0};
-    (void)saga_engine_tick(engine, now);
-    ck_assert_int_eq(saga_engine_commit(engine, now, &fault), SAGA_OK);
+    (void)saga_engine_tick(world.engine, world.now);
+    world_commit();
 }
-
-static void ignore(struct saga_request *request) {
-    (void)request;
-}
-
-static bool left_out; /* of the saga that was asked for last */
 
 static const char *status_of(uint8_t saga) {
-    static struct saga_listing listing;
-    struct saga_fault fault = {0};
-    struct saga_request request = {
-        .type = SAGA_REQUEST_FIND, .answered = ignore, .id = id_of(saga), .listings = &listing};
-    saga_engine_take(engine, &request, now);
-    ck_assert_int_eq(saga_engine_commit(engine, now, &fault), SAGA_OK);
-    left_out = listing.left_out;
-    return request.result == SAGA_RESULT_OK ? listing.status : "unknown saga";
+    return world_find(id_of(saga)).status;
 }
 
 START_TEST(an_illegal_transition_quarantines_its_saga_alone) {
@@ -172,14 +123,14 @@ START_TEST(an_illegal_transition_quarantines_its_saga_alone) {
     (void)put_command(1, command, 1); /* before its predecessor is done */
     (void)put_command(2, put_start(2, definition), 0);
     end_log();
-    recover();
-    ck_assert_uint_eq(report.quarantined, 1);
-    ck_assert_ptr_nonnull(strstr(report.first_quarantined, "record 5 (COMMAND_ISSUED)"));
+    world_open();
+    ck_assert_uint_eq(world.report.quarantined, 1);
+    ck_assert_ptr_nonnull(strstr(world.report.first_quarantined, "record 5 (COMMAND_ISSUED)"));
     ck_assert_str_eq(status_of(1), "quarantined");
     ck_assert_str_eq(status_of(2), "running");
     resend();
-    ck_assert_uint_eq(sent_count, 1);
-    let_go();
+    ck_assert_uint_eq(world.sent_count, 1);
+    world_close();
 }
 END_TEST
 
@@ -188,12 +139,12 @@ START_TEST(a_torn_decision_quarantines_its_saga) {
     (void)put_start(1, definition); /* and no command */
     (void)put_command(2, put_start(2, definition), 0);
     end_log();
-    recover();
+    world_open();
     ck_assert_str_eq(status_of(1), "quarantined");
-    ck_assert_ptr_nonnull(strstr(report.first_quarantined, "not whole"));
+    ck_assert_ptr_nonnull(strstr(world.report.first_quarantined, "not whole"));
     resend();
-    ck_assert_uint_eq(sent_count, 1);
-    let_go();
+    ck_assert_uint_eq(world.sent_count, 1);
+    world_close();
 }
 END_TEST
 
@@ -203,36 +154,21 @@ START_TEST(a_definition_that_cannot_be_read_quarantines_its_sagas) {
     (void)put_start(1, strange);
     (void)put_command(2, put_start(2, definition), 0);
     end_log();
-    recover();
+    world_open();
     ck_assert_str_eq(status_of(1), "quarantined");
     ck_assert_str_eq(status_of(2), "running");
-    let_go();
+    world_close();
 }
 END_TEST
 
-static struct saga_definition *read_definition(const char *text) {
-    struct saga_definition *definition = NULL;
-    struct saga_diagnostics diagnostics = {0};
-    ck_assert_int_eq(saga_definition_parse(text, strlen(text), &definition, &diagnostics), SAGA_OK);
-    return definition;
-}
-
-static enum saga_result start_with_key(const char *key, struct saga_listing *listing) {
-    struct saga_fault fault = {0};
-    struct saga_request request = {.type = SAGA_REQUEST_START,
-                                   .answered = ignore,
-                                   .saga = "trip",
-                                   .key = {key, (uint32_t)strlen(key)},
-                                   .body = {"{}", 2},
-                                   .listings = listing};
-    saga_engine_take(engine, &request, now);
-    ck_assert_int_eq(saga_engine_commit(engine, now, &fault), SAGA_OK);
+static enum saga_result start_with_key(const char *key) {
+    struct saga_listing listing;
+    struct saga_request request = world_start_request("trip", key, "{}", &listing);
+    world_take(&request);
     return (enum saga_result)request.result;
 }
 
 START_TEST(the_key_of_a_saga_whose_definition_cannot_be_read_starts_no_second_one) {
-    struct saga_listing listing;
-    struct saga_fault fault = {0};
     (void)begin_log();
     uint64_t strange = put_definition("{\"saga\":\"trip\",\"version\":2,\"magic\":true}");
     (void)put((struct saga_record){.fact = SAGA_STARTED,
@@ -242,12 +178,11 @@ START_TEST(the_key_of_a_saga_whose_definition_cannot_be_read_starts_no_second_on
                                    .key = {.data = "order-1", .size = 7},
                                    .payload = {.data = "{}", .size = 2}});
     end_log();
-    recover();
-    ck_assert_int_eq(saga_engine_define(engine, read_definition(definition_text), now, &fault),
-                     SAGA_OK);
-    ck_assert_int_eq(start_with_key("order-1", &listing), SAGA_RESULT_CONFLICT);
-    ck_assert_int_eq(start_with_key("order-2", &listing), SAGA_RESULT_CREATED);
-    let_go();
+    world_open();
+    world_define(definition_text);
+    ck_assert_int_eq(start_with_key("order-1"), SAGA_RESULT_CONFLICT);
+    ck_assert_int_eq(start_with_key("order-2"), SAGA_RESULT_CREATED);
+    world_close();
 }
 END_TEST
 
@@ -259,9 +194,9 @@ START_TEST(a_quarantined_saga_is_counted_once_whatever_it_has_of_records) {
     command = put_command(2, 0, 0); /* its start is missing */
     (void)put_command(2, command, 1);
     end_log();
-    recover();
-    ck_assert_uint_eq(report.quarantined, 2);
-    let_go();
+    world_open();
+    ck_assert_uint_eq(world.report.quarantined, 2);
+    world_close();
 }
 END_TEST
 
@@ -270,24 +205,17 @@ START_TEST(a_record_of_a_saga_that_never_started_is_shown) {
     (void)put_command(1, 0, 0);
     (void)put_command(2, put_start(2, definition), 0);
     end_log();
-    recover();
+    world_open();
     ck_assert_str_eq(status_of(1), "quarantined");
     ck_assert_str_eq(status_of(2), "running");
-    let_go();
+    world_close();
 }
 END_TEST
 
 START_TEST(a_record_after_the_end_is_shown) {
     uint64_t definition = begin_log();
     uint64_t last = put_command(1, put_start(1, definition), 0);
-    last = put((struct saga_record){.fact = SAGA_REPLY_RECEIVED,
-                                    .saga = id_of(1),
-                                    .previous_lsn = last,
-                                    .operation = SAGA_ACTION,
-                                    .incarnation = 1,
-                                    .revision = 1,
-                                    .verdict = SAGA_REJECTED,
-                                    .attempt = 1});
+    last = put_reply(1, last, SAGA_ACTION, SAGA_REJECTED);
     last = put((struct saga_record){.fact = SAGA_COMPENSATION_STARTED,
                                     .saga = id_of(1),
                                     .previous_lsn = last,
@@ -299,31 +227,24 @@ START_TEST(a_record_after_the_end_is_shown) {
                                     .incarnation = 1,
                                     .revision = 1,
                                     .attempt = 1});
-    last = put((struct saga_record){.fact = SAGA_REPLY_RECEIVED,
-                                    .saga = id_of(1),
-                                    .previous_lsn = last,
-                                    .operation = SAGA_COMPENSATION,
-                                    .incarnation = 1,
-                                    .revision = 1,
-                                    .verdict = SAGA_DONE,
-                                    .attempt = 1});
+    last = put_reply(1, last, SAGA_COMPENSATION, SAGA_DONE);
     last = put((struct saga_record){.fact = SAGA_ENDED,
                                     .saga = id_of(1),
                                     .previous_lsn = last,
                                     .step = SAGA_STEP_NONE,
                                     .outcome = SAGA_COMPENSATED});
     end_log();
-    recover();
+    world_open();
     ck_assert_str_eq(status_of(1), "compensated");
-    ck_assert_uint_eq(report.quarantined, 0);
-    next_lsn = saga_log_next_lsn(the_log);
-    let_go();
-    open_log();
+    ck_assert_uint_eq(world.report.quarantined, 0);
+    next_lsn = saga_log_next_lsn(world.log);
+    world_close();
+    world_open_log();
     (void)put_command(1, last, 0);
     end_log();
-    recover();
+    world_open();
     ck_assert_str_eq(status_of(1), "quarantined");
-    let_go();
+    world_close();
 }
 END_TEST
 
@@ -334,9 +255,9 @@ START_TEST(more_open_sagas_than_the_limit_are_an_error_not_a_loss) {
         (void)put_command(i, put_start(i, definition), 0);
     }
     end_log();
-    ck_assert_int_eq(try_recover(&fault), SAGA_ERROR_FULL);
+    ck_assert_int_eq(world_try_open(&fault), SAGA_ERROR_FULL);
     ck_assert_ptr_nonnull(strstr(fault.text, "sagas_max"));
-    saga_log_close(the_log);
+    saga_log_close(world.log);
 }
 END_TEST
 
@@ -344,13 +265,13 @@ START_TEST(recovery_writes_only_the_epochs_start) {
     uint64_t definition = begin_log();
     (void)put_command(1, put_start(1, definition), 0);
     end_log();
-    recover();
-    ck_assert_uint_eq(saga_log_next_lsn(the_log), next_lsn + 1);
-    let_go();
-    recover();
-    ck_assert_uint_eq(saga_log_next_lsn(the_log), next_lsn + 2);
+    world_open();
+    ck_assert_uint_eq(saga_log_next_lsn(world.log), next_lsn + 1);
+    world_close();
+    world_open();
+    ck_assert_uint_eq(saga_log_next_lsn(world.log), next_lsn + 2);
     ck_assert_str_eq(status_of(1), "running");
-    let_go();
+    world_close();
 }
 END_TEST
 
@@ -382,57 +303,53 @@ START_TEST(a_saga_that_stopped_recovery_three_times_is_quarantined) {
     end_log();
     die_at(1);
     die_at(1);
-    recover();
+    world_open();
     ck_assert_str_eq(status_of(1), "running"); /* twice may be bad luck */
-    let_go();
+    world_close();
     die_at(1); /* and what went well in between starts the count anew */
     die_at(1);
-    recover();
+    world_open();
     ck_assert_str_eq(status_of(1), "running");
-    let_go();
+    world_close();
     die_at(1);
     die_at(1);
     die_at(1);
-    recover();
+    world_open();
     ck_assert_str_eq(status_of(1), "quarantined");
-    ck_assert(left_out);
-    let_go();
-    recover();
+    ck_assert(world_find(id_of(1)).left_out);
+    world_close();
+    world_open();
     ck_assert_str_eq(status_of(1), "quarantined");
     ck_assert_str_eq(status_of(2), "running");
-    ck_assert_ptr_nonnull(strstr(report.first_quarantined, "three times"));
-    let_go();
+    ck_assert_ptr_nonnull(strstr(world.report.first_quarantined, "three times"));
+    world_close();
 }
 END_TEST
 
 START_TEST(nothing_is_decided_for_a_saga_that_stopped_recovery) {
-    struct saga_fault fault = {0};
     uint64_t definition = begin_log();
     (void)put_command(1, put_start(1, definition), 0);
     end_log();
     for (int i = 0; i < SAGA_GUARD_DEATHS_MAX; i++) {
         die_at(1);
     }
-    recover();
-    uint64_t last = saga_log_next_lsn(the_log);
-    struct saga_request request = {
-        .type = SAGA_REQUEST_REPLY,
-        .answered = ignore,
-        .command = {.saga = id_of(1), .operation = SAGA_ACTION, .incarnation = 1, .revision = 1},
-        .attempt = 1,
-        .verdict = SAGA_DONE};
-    saga_engine_take(engine, &request, now);
-    ck_assert_int_eq(saga_engine_commit(engine, now, &fault), SAGA_OK);
+    world_open();
+    uint64_t last = saga_log_next_lsn(world.log);
+    struct saga_request request = world_request(SAGA_REQUEST_REPLY);
+    request.command = (struct saga_command_id){
+        .saga = id_of(1), .operation = SAGA_ACTION, .incarnation = 1, .revision = 1};
+    request.attempt = 1;
+    request.verdict = SAGA_DONE;
+    world_take(&request);
     ck_assert_int_eq(request.answer, SAGA_ANSWER_REFUSED);
-    ck_assert_uint_eq(saga_log_next_lsn(the_log), last);
+    ck_assert_uint_eq(saga_log_next_lsn(world.log), last);
     ck_assert_str_eq(status_of(1), "quarantined");
     request.type = SAGA_REQUEST_CANCEL;
     request.id = id_of(1);
-    saga_engine_take(engine, &request, now);
-    ck_assert_int_eq(saga_engine_commit(engine, now, &fault), SAGA_OK);
+    world_take(&request);
     ck_assert_int_eq(request.result, SAGA_RESULT_CONFLICT);
     ck_assert_ptr_null(strstr(request.text, "ended")); /* it has not */
-    let_go();
+    world_close();
 }
 END_TEST
 
@@ -472,8 +389,8 @@ static void die_in_a_recovery(void) {
                                                 .quarantined = blame_nobody};
         const struct saga_replay_options options = {.guard_path = guard_path};
         void *memory = calloc(1, saga_coordinator_size(&limits));
-        open_log();
-        _exit(saga_replay_run(the_log, saga_coordinator_init(memory, &limits), &hooks, &options,
+        world_open_log();
+        _exit(saga_replay_run(world.log, saga_coordinator_init(memory, &limits), &hooks, &options,
                               &fault) == SAGA_OK);
     }
     int status = 0;
@@ -489,9 +406,9 @@ START_TEST(a_saga_is_not_blamed_for_the_record_after_its_own) {
     for (int i = 0; i < SAGA_GUARD_DEATHS_MAX; i++) {
         die_in_a_recovery();
     }
-    recover();
+    world_open();
     ck_assert_str_eq(status_of(1), "running");
-    let_go();
+    world_close();
 }
 END_TEST
 
@@ -553,9 +470,5 @@ int main(void) {
     tcase_add_test(tests, a_damaged_guard_is_begun_anew);
     tcase_add_test(tests, a_guard_that_cannot_be_made_says_so);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -1,4 +1,5 @@
 /* Records as they should be, as they should not, and as nobody would make them. */
+#include "check_run.h"
 #include "saga_explorer.h"
 #include "saga_reference.h"
 
@@ -67,15 +68,15 @@ static const struct saga_plan *begin_plan(void) {
     return &script.plan;
 }
 
-static void begin_saga(union memory *memory) {
+static void begin_saga(union memory *memory, const struct saga_plan *plan, uint8_t number) {
     struct saga_record started = {.lsn = 2,
-                                  .saga = {.bytes = {1}},
+                                  .saga = {.bytes = {number}},
                                   .at_ms = 1000000,
                                   .definition_lsn = 1,
                                   .epoch = 1,
                                   .fact = SAGA_STARTED,
                                   .step = SAGA_STEP_NONE};
-    ck_assert_int_eq(saga_begin(&memory->saga, begin_plan(), &started), SAGA_APPLIED);
+    ck_assert_int_eq(saga_begin(&memory->saga, plan, &started), SAGA_APPLIED);
 }
 
 static struct saga_record shaped(const struct saga *saga, uint8_t fact) {
@@ -104,7 +105,7 @@ static struct saga_record shaped(const struct saga *saga, uint8_t fact) {
 
 /* Some state in which the record, as shaped, is legal. */
 static void prepare(union memory *memory, uint8_t fact) {
-    begin_saga(memory);
+    begin_saga(memory, begin_plan(), 1);
     struct saga *saga = &memory->saga;
     if (fact == SAGA_COMMAND_UNSENT || fact == SAGA_ATTEMPT_EXPIRED ||
         fact == SAGA_REPLY_RECEIVED || fact == SAGA_LATE_REPLY_RECEIVED) {
@@ -343,14 +344,7 @@ START_TEST(no_record_is_believed_more_than_the_rules_allow) {
     size_t applied = 0;
     for (int log = 0; log < LIVES; log++) {
         union memory memory;
-        struct saga_record started = {.lsn = 2,
-                                      .saga = {.bytes = {1}},
-                                      .at_ms = 1000000,
-                                      .definition_lsn = 1,
-                                      .epoch = 1,
-                                      .fact = SAGA_STARTED,
-                                      .step = SAGA_STEP_NONE};
-        ck_assert_int_eq(saga_begin(&memory.saga, &script.plan, &started), SAGA_APPLIED);
+        begin_saga(&memory, &script.plan, 1);
         size_t size = saga_size(memory.saga.step_count);
         for (int i = 0; i < 300; i++) {
             struct saga_record record = draw_record(&seed, &memory.saga);
@@ -404,15 +398,8 @@ START_TEST(a_long_life_is_the_fold_of_its_records) {
     for (int life = 0; life < LIVES; life++) {
         union memory live;
         union memory replayed;
-        struct saga_record started = {.lsn = 2,
-                                      .saga = {.bytes = {(uint8_t)life}},
-                                      .at_ms = 1000000,
-                                      .definition_lsn = 1,
-                                      .epoch = 1,
-                                      .fact = SAGA_STARTED,
-                                      .step = SAGA_STEP_NONE};
-        ck_assert_int_eq(saga_begin(&live.saga, &script.plan, &started), SAGA_APPLIED);
-        ck_assert_int_eq(saga_begin(&replayed.saga, &script.plan, &started), SAGA_APPLIED);
+        begin_saga(&live, &script.plan, (uint8_t)life);
+        begin_saga(&replayed, &script.plan, (uint8_t)life);
         size_t size = saga_size(live.saga.step_count);
         uint64_t lsn = 3;
         struct saga_decision decision;
@@ -458,9 +445,5 @@ int main(void) {
                         SAGA_EXPLORER_PLAN_COUNT);
     tcase_set_timeout(hostile, 60);
     suite_add_tcase(suite, hostile);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

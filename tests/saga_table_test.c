@@ -1,4 +1,5 @@
 /* Every state, every input, every record: against expected states written by hand. */
+#include "check_run.h"
 #include "fold.h"
 #include "saga_explorer.h"
 #include "saga_reference.h"
@@ -463,9 +464,5 @@ int main(void) {
                         SAGA_EXPLORER_PLAN_COUNT);
     tcase_set_timeout(states, 60);
     suite_add_tcase(suite, states);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -1,4 +1,5 @@
 /* A daemon that does not answer, or answers nonsense, as sagactl sees it. */
+#include "check_run.h"
 #include "scratch.h"
 
 #include <check.h>
@@ -246,9 +247,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite());
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "check_run.h"
 #include "ids.h"
 #include "json.h"
 #include "record.h"
@@ -283,9 +284,5 @@ int main(void) {
     tcase_add_test(tests, what_is_left_of_a_damaged_log_can_be_had);
     tcase_add_test(tests, a_log_that_is_refused_says_why);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

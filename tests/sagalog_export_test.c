@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "check_run.h"
 #include "ids.h"
 
 static struct scratch scratch;
@@ -308,9 +309,5 @@ int main(void) {
     tcase_add_test(tests, what_no_daemon_would_write_can_be_read_back);
     tcase_add_test(tests, memory_does_not_grow_with_the_log);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -10,8 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "engine_fixture.h"
+#include "monotonic.h"
 
 static const char definition_text[] =
     "saga: booking\n"
@@ -53,162 +55,66 @@ static const char definition_text[] =
     "    command: booking.pay\n"
     "    done: [BOOKING_PAID]\n";
 
-#define SENT_MAX 256
-
-/* A command as it left. */
-struct sent {
-    struct saga_command_id id;
-    uint32_t attempt;
-    char name[64];
-};
-
-static struct {
-    const char *data_dir;
-    struct saga_log *log;
-    struct saga_engine *engine;
-    struct saga_moment now;
-    struct sent sent[SENT_MAX]; /* the latest ones, in turn */
-    size_t sent_count;
-    bool refuses;
-    uint8_t next_random;
-} at;
-
 /* ------------------------------------------------------------------ writing */
 
-static bool take_command(void *context, const struct saga_dispatch *dispatch) {
-    (void)context;
-    if (at.refuses) {
-        return false;
-    }
-    struct sent *sent = &at.sent[at.sent_count++ % SENT_MAX];
-    sent->id = dispatch->id;
-    sent->attempt = dispatch->attempt;
-    (void)snprintf(sent->name, sizeof sent->name, "%s", dispatch->name);
-    return true;
-}
-
-static void count_up(void *context, void *bytes, size_t size) {
-    (void)context;
-    for (size_t i = 0; i < size; i++) {
-        ((uint8_t *)bytes)[i] = at.next_random++;
-    }
-}
-
-static void note_answered(struct saga_request *request) {
-    (void)request;
-}
-
-static void commit(void) {
-    struct saga_fault fault = {0};
-    while (saga_engine_pending(at.engine)) {
-        ck_assert_msg(saga_engine_commit(at.engine, at.now, &fault) == SAGA_OK, "%s", fault.text);
-    }
-}
-
-static void define(void) {
-    struct saga_definition *definition = NULL;
-    struct saga_diagnostics diagnostics;
-    struct saga_fault fault = {0};
-    ck_assert_int_eq(saga_definition_parse(definition_text, sizeof definition_text - 1, &definition,
-                                           &diagnostics),
-                     SAGA_OK);
-    ck_assert_msg(saga_engine_define(at.engine, definition, at.now, &fault) == SAGA_OK, "%s",
-                  fault.text);
-    commit();
-}
-
 void daemon_open(const char *data_dir) {
-    static const struct saga_outlet outlet = {.send = take_command};
-    struct saga_fault fault = {0};
-    struct saga_engine_config config;
-    struct saga_recovery_report report;
-    const struct saga_log_options options = {.data_dir = data_dir, .map_bytes_max = 64u << 20};
-    if (at.now.boot_ms == 0) {
-        at.now = (struct saga_moment){.boot_ms = 1000, .wall_ms = 1718098200000};
+    if (world.data_dir == NULL) {
+        world_init(data_dir);
+        world.sagas_max = 100000;
+        world.now = (struct saga_moment){.boot_ms = 1000, .wall_ms = 1718098200000};
     }
-    at.data_dir = data_dir;
-    at.sent_count = 0;
-    at.refuses = false;
-    saga_engine_config_default(&config);
-    config.limits.sagas_max = 100000;
-    config.random = count_up;
-    ck_assert_msg(saga_log_open(&at.log, &options, &fault) == SAGA_OK, "%s", fault.text);
-    ck_assert_msg(saga_engine_open(&at.engine, at.log, &config, &outlet, at.now, &report, &fault) ==
-                      SAGA_OK,
-                  "%s", fault.text);
-    define();
+    world.data_dir = data_dir;
+    world.refuses = false;
+    world_open();
+    world_define(definition_text);
+    world_commit();
 }
 
 void daemon_kill(void) {
-    saga_engine_close(at.engine);
-    saga_log_close(at.log);
-    at.engine = NULL;
-    at.log = NULL;
+    world_close();
 }
 
 void daemon_restart(void) {
     daemon_kill();
-    at.now.boot_ms += 5000;
-    at.now.wall_ms += 5000;
-    daemon_open(at.data_dir);
+    world_sleep(5000);
+    daemon_open(world.data_dir);
     daemon_pass(1); /* what is outstanding is sent again */
 }
 
 void daemon_pass(int64_t ms) {
-    at.now.boot_ms += ms;
-    at.now.wall_ms += ms;
-    while (saga_engine_tick(at.engine, at.now) <= at.now.boot_ms) {
-        commit();
-    }
-    commit();
+    world_pass(ms);
 }
 
 void daemon_refuse(bool refuse) {
-    at.refuses = refuse;
-}
-
-static struct saga_bytes bytes(const char *text) {
-    return (struct saga_bytes){.data = text, .size = (uint32_t)strlen(text)};
+    world.refuses = refuse;
 }
 
 struct saga_id booking_start(const char *key, const char *input) {
     struct saga_listing listing = {0};
-    struct saga_request request = {
-        .type = SAGA_REQUEST_START,
-        .answered = note_answered,
-        .saga = "booking",
-        .key = bytes(key),
-        .body = bytes(input),
-        .listings = &listing,
-    };
+    struct saga_request request = world_start_request("booking", key, input, &listing);
     daemon_pass(7);
-    saga_engine_take(at.engine, &request, at.now);
-    commit();
+    world_take(&request);
     ck_assert_msg(request.result == SAGA_RESULT_CREATED, "%s", request.text);
     return listing.id;
 }
 
-void booking_answer(struct saga_id id, const char *command, const char *body, uint8_t verdict) {
-    daemon_pass(13);
-    const size_t kept = at.sent_count < SENT_MAX ? at.sent_count : SENT_MAX;
-    for (size_t i = 1; i <= kept; i++) {
-        const struct sent *sent = &at.sent[(at.sent_count - i) % SENT_MAX];
+/* The saga's latest command of this name. */
+static const struct sent *sent_to(struct saga_id id, const char *command) {
+    for (size_t i = 1; i <= world.sent_count && i <= WORLD_SENT_MAX; i++) {
+        const struct sent *sent = world_sent(world.sent_count - i);
         if (memcmp(&sent->id.saga, &id, sizeof id) == 0 && strcmp(sent->name, command) == 0) {
-            struct saga_request request = {
-                .type = SAGA_REQUEST_REPLY,
-                .answered = note_answered,
-                .command = sent->id,
-                .attempt = sent->attempt,
-                .body = bytes(body),
-                .verdict = verdict,
-            };
-            saga_engine_take(at.engine, &request, at.now);
-            commit();
-            ck_assert_msg(request.result == SAGA_RESULT_OK, "%d: %s", request.result, request.text);
-            return;
+            return sent;
         }
     }
     ck_abort_msg("no %s was sent", command);
+}
+
+void booking_answer(struct saga_id id, const char *command, const char *body, uint8_t verdict) {
+    daemon_pass(13);
+    struct saga_request request = world_reply_request(sent_to(id, command), body);
+    request.verdict = verdict;
+    world_take(&request);
+    ck_assert_msg(request.result == SAGA_RESULT_OK, "%d: %s", request.result, request.text);
 }
 
 void booking_say(struct saga_id id, const char *command, const char *event) {
@@ -218,32 +124,26 @@ void booking_say(struct saga_id id, const char *command, const char *event) {
 }
 
 void booking_operate(struct saga_id id, uint8_t verb, const char *who, const char *why) {
-    struct saga_request request = {
-        .type = verb == SAGA_VERB_CANCEL ? SAGA_REQUEST_CANCEL : SAGA_REQUEST_RETRY,
-    };
-    booking_settle(id, request, who, why);
+    booking_settle(
+        id, world_request(verb == SAGA_VERB_CANCEL ? SAGA_REQUEST_CANCEL : SAGA_REQUEST_RETRY), who,
+        why);
 }
 
 void booking_settle(struct saga_id id, struct saga_request request, const char *who,
                     const char *why) {
-    request.answered = note_answered;
+    request.answered = world_request((enum saga_request_type)request.type).answered;
     request.id = id;
-    request.key = bytes(who);
-    request.body = bytes(why);
+    request.key = world_bytes(who);
+    request.body = world_bytes(why);
     daemon_pass(1000);
-    saga_engine_take(at.engine, &request, at.now);
-    commit();
+    world_take(&request);
     ck_assert_msg(request.result == SAGA_RESULT_ACCEPTED, "%d: %s", request.result, request.text);
 }
 
 const char *booking_state(struct saga_id id) {
-    struct saga_listing listing = {0};
-    struct saga_request request = {
-        .type = SAGA_REQUEST_FIND, .answered = note_answered, .id = id, .listings = &listing};
-    saga_engine_take(at.engine, &request, at.now);
-    commit();
-    ck_assert_int_eq(request.result, SAGA_RESULT_OK);
-    return listing.status;
+    const char *status = world_find(id).status;
+    ck_assert_ptr_nonnull(status);
+    return status;
 }
 
 uint64_t record_append(const char *data_dir, struct saga_record record) {
@@ -346,17 +246,11 @@ void sagalog_start(struct sagalog_process *process, const char *data_dir, ...) {
     (void)close(pipes[1]);
 }
 
-static int64_t now_ms(void) {
-    struct timespec now;
-    ck_assert_int_eq(clock_gettime(CLOCK_MONOTONIC, &now), 0);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void sagalog_await(struct sagalog_process *process, const char *text) {
-    const int64_t deadline = now_ms() + 20000;
+    const int64_t deadline = monotonic_ms() + 20000;
     while (process->text == NULL || strstr(process->text, text) == NULL) {
         struct pollfd polled = {.fd = process->out, .events = POLLIN};
-        const int64_t left = deadline - now_ms();
+        const int64_t left = deadline - monotonic_ms();
         ck_assert_msg(left > 0 && poll(&polled, 1, (int)left) > 0, "'%s' did not come", text);
         char *longer = realloc(process->text, process->size + 4097);
         ck_assert_ptr_nonnull(longer);
@@ -383,7 +277,7 @@ int sagalog_end(struct sagalog_process *process) {
 
 uint64_t daemon_log_bytes(void) {
     struct saga_log_usage usage;
-    saga_log_usage(at.log, &usage);
+    saga_log_usage(world.log, &usage);
     return usage.bytes;
 }
 

@@ -138,7 +138,7 @@ static struct saga_id settled(void) {
     booking_say(id, "booking.fence", "done");
     booking_say(id, "parking.unblock", "PARKING_STUCK");
     booking_say(id, "booking.reject", "BOOKING_REJECTED");
-    booking_settle(id, (struct saga_request){.type = SAGA_REQUEST_WRITE_OFF, .step = "block"},
+    booking_settle(id, (struct saga_request){.type = SAGA_REQUEST_WRITE_OFF, .step = {"block", 5}},
                    "ann", "the barrier was sold");
     booking_say(id, "parking.settle", "SETTLED");
     expect_state(id, "inconsistent");
@@ -154,7 +154,7 @@ static struct saga_id resolved(void) {
     expect_state(id, "parked");
     booking_settle(id,
                    (struct saga_request){.type = SAGA_REQUEST_RESOLVE,
-                                         .step = "reserve",
+                                         .step = {"reserve", 7},
                                          .verdict = SAGA_DONE,
                                          .content = {content, sizeof content - 1}},
                    "bob", "seen on the screen");

@@ -1,4 +1,5 @@
 /* sagalog tail -f, beside a daemon that writes. */
+#include "check_run.h"
 #include "sagalog_fixture.h"
 
 #include <check.h>
@@ -168,9 +169,5 @@ int main(void) {
     tcase_add_test(tests, every_other_command_works_beside_a_daemon);
     tcase_add_test(tests, a_log_that_is_cut_under_it_is_refused);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "check_run.h"
 #include "ids.h"
 #include "json.h"
 
@@ -438,9 +439,5 @@ int main(int argc, char **argv) {
     tcase_add_test(tests, a_copy_that_can_only_be_read_will_do);
     tcase_add_test(tests, looking_changes_no_byte);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -1,6 +1,7 @@
 /* The command lines of parking, booking and billing: what they print, and how they end. */
 #include "billing.h"
 #include "booking.h"
+#include "check_run.h"
 #include "parking.h"
 #include "participant_fixture.h"
 #include "scripted_server.h"
@@ -115,7 +116,7 @@ START_TEST(usage_errors_say_what_is_missing_and_end_with_2) {
     expect_in(err, "which verb?");
     ck_assert_int_eq(RUN("parking", "fly"), 2);
     expect_in(err, "there is no verb 'fly'");
-    ck_assert_int_eq(RUN("parking", "serve"), 2); /* comes with its transport */
+    ck_assert_int_eq(RUN("parking", "serve"), 2);
     ck_assert_int_eq(RUN("parking", "parking_slot_list"), 2);
     expect_in(err, "--db FILE");
     ck_assert_int_eq(RUN("parking", "--db", database, "create_parking_slot"), 2);
@@ -394,9 +395,5 @@ int main(void) {
     tcase_add_loop_test(tests, what_the_daemon_refuses_is_shown, 0, 5);
     tcase_add_test(tests, a_requests_options_are_checked);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -4,13 +4,13 @@
  */
 #include "billing.h"
 #include "booking.h"
+#include "check_run.h"
 #include "parking.h"
 #include "participant_fixture.h"
 #include "service.h"
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define SLOT "5a4f0c1e-0000-7000-8000-000000000001"
@@ -475,9 +475,7 @@ START_TEST(every_switch_fits_the_services) {
     struct saga_participant_switches switches = {0};
     struct saga_fault fault = {0};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        ck_assert_int_eq(saga_participant_switches_add(&switches, SAGA_PARTICIPANT_SWITCH_FAIL,
-                                                       names[i], &fault),
-                         SAGA_OK);
+        fixture_add_switch(&switches, SAGA_PARTICIPANT_SWITCH_FAIL, names[i]);
     }
     ck_assert_msg(saga_participant_switches_check(&switches, services, 3, &fault) == SAGA_OK, "%s",
                   fault.text);
@@ -498,11 +496,7 @@ START_TEST(fail_answers_each_commands_own_event) {
     };
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         struct saga_participant_options options = {0};
-        struct saga_fault fault = {0};
-        ck_assert_int_eq(saga_participant_switches_add(&options.switches,
-                                                       SAGA_PARTICIPANT_SWITCH_FAIL,
-                                                       commands[i].name, &fault),
-                         SAGA_OK);
+        fixture_add_switch(&options.switches, SAGA_PARTICIPANT_SWITCH_FAIL, commands[i].name);
         const struct saga_service *service =
             strncmp(commands[i].name, "parking", 7) == 0   ? saga_parking_service()
             : strncmp(commands[i].name, "booking", 7) == 0 ? saga_booking_service()
@@ -550,9 +544,5 @@ int main(void) {
     tcase_add_test(tests, every_switch_fits_the_services);
     tcase_add_test(tests, fail_answers_each_commands_own_event);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -1,10 +1,10 @@
 #include "shop_fixture.h"
 
+#include "check_run.h"
 #include "participant_fixture.h"
 #include "shop_service.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct saga_participant *shop;
@@ -54,14 +54,6 @@ void expect_refusal(const struct saga_wire_reply *reply, const char *why) {
     ck_assert_msg(strstr(reply->refusal, why) != NULL, "%s", reply->refusal);
 }
 
-void add_switch(struct saga_participant_options *options, enum saga_participant_switch which,
-                const char *argument) {
-    struct saga_fault fault = {0};
-    ck_assert_msg(saga_participant_switches_add(&options->switches, which, argument, &fault) ==
-                      SAGA_OK,
-                  "%s", fault.text);
-}
-
 int shop_run(const char *name, void (*add)(TCase *tests)) {
     Suite *suite = suite_create(name);
     TCase *tests = tcase_create(name);
@@ -69,9 +61,5 @@ int shop_run(const char *name, void (*add)(TCase *tests)) {
     tcase_set_timeout(tests, 60);
     add(tests);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

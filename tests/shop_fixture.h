@@ -30,8 +30,4 @@ const char *shop_row_state(void); /* of the step "step"; "": no row */
 /* Asserts that the command was refused, with `why` in the reason. */
 void expect_refusal(const struct saga_wire_reply *reply, const char *why);
 
-/* Sets a switch, which must be right. */
-void add_switch(struct saga_participant_options *options, enum saga_participant_switch which,
-                const char *argument);
-
 #endif

@@ -1,11 +1,12 @@
 /* --limit, --fail, --delay, --crash: what is taken, and what is said of the rest. */
+#include "check_run.h"
 #include "participant.h"
+#include "participant_fixture.h"
 #include "shop_service.h"
 
 #include <argp.h>
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -47,29 +48,22 @@ START_TEST(a_wrong_argument_is_named) {
 }
 END_TEST
 
-static void add(struct saga_participant_switches *switches, enum saga_participant_switch which,
-                const char *argument) {
-    struct saga_fault fault = {0};
-    ck_assert_msg(saga_participant_switches_add(switches, which, argument, &fault) == SAGA_OK, "%s",
-                  fault.text);
-}
-
 START_TEST(right_arguments_are_taken) {
     struct saga_participant_switches switches = {0};
-    add(&switches, SAGA_PARTICIPANT_SWITCH_LIMIT, "0");
+    fixture_add_switch(&switches, SAGA_PARTICIPANT_SWITCH_LIMIT, "0");
     ck_assert(switches.limited);
     ck_assert_int_eq(switches.limit, 0);
-    add(&switches, SAGA_PARTICIPANT_SWITCH_FAIL, "parking.reserve");
-    add(&switches, SAGA_PARTICIPANT_SWITCH_FAIL, "parking.block=0.5");
+    fixture_add_switch(&switches, SAGA_PARTICIPANT_SWITCH_FAIL, "parking.reserve");
+    fixture_add_switch(&switches, SAGA_PARTICIPANT_SWITCH_FAIL, "parking.block=0.5");
     ck_assert_uint_eq(switches.fail_count, 2);
     ck_assert_str_eq(switches.fails[0].command, "parking.reserve");
     ck_assert_double_eq(switches.fails[0].probability, 1);
     ck_assert_double_eq(switches.fails[1].probability, 0.5);
-    add(&switches, SAGA_PARTICIPANT_SWITCH_DELAY, "parking.block=0");
-    add(&switches, SAGA_PARTICIPANT_SWITCH_DELAY, "parking.block=600000");
+    fixture_add_switch(&switches, SAGA_PARTICIPANT_SWITCH_DELAY, "parking.block=0");
+    fixture_add_switch(&switches, SAGA_PARTICIPANT_SWITCH_DELAY, "parking.block=600000");
     ck_assert_int_eq(switches.delays[1].delay_ms, 600000);
-    add(&switches, SAGA_PARTICIPANT_SWITCH_CRASH, "parking.block=before-commit");
-    add(&switches, SAGA_PARTICIPANT_SWITCH_CRASH, "parking.block=after-commit");
+    fixture_add_switch(&switches, SAGA_PARTICIPANT_SWITCH_CRASH, "parking.block=before-commit");
+    fixture_add_switch(&switches, SAGA_PARTICIPANT_SWITCH_CRASH, "parking.block=after-commit");
     ck_assert_int_eq(switches.crashes[0].moment, SAGA_PARTICIPANT_CRASH_BEFORE_COMMIT);
     ck_assert_int_eq(switches.crashes[1].moment, SAGA_PARTICIPANT_CRASH_AFTER_COMMIT);
 }
@@ -85,7 +79,7 @@ START_TEST(too_many_are_refused) {
          which++) {
         struct saga_participant_switches switches = {0};
         for (int i = 0; i < SAGA_PARTICIPANT_SWITCHES_MAX; i++) {
-            add(&switches, (enum saga_participant_switch)which, arguments[which]);
+            fixture_add_switch(&switches, (enum saga_participant_switch)which, arguments[which]);
         }
         struct saga_fault fault = {0};
         ck_assert_int_eq(saga_participant_switches_add(&switches,
@@ -101,11 +95,11 @@ START_TEST(a_command_that_no_service_has_is_named) {
     const struct saga_service *services[] = {&shop_service};
     struct saga_participant_switches switches = {0};
     struct saga_fault fault = {0};
-    add(&switches, SAGA_PARTICIPANT_SWITCH_FAIL, "shop.take");
-    add(&switches, SAGA_PARTICIPANT_SWITCH_DELAY, "till.take=1");
-    add(&switches, SAGA_PARTICIPANT_SWITCH_CRASH, "shop.fence=after-commit");
+    fixture_add_switch(&switches, SAGA_PARTICIPANT_SWITCH_FAIL, "shop.take");
+    fixture_add_switch(&switches, SAGA_PARTICIPANT_SWITCH_DELAY, "till.take=1");
+    fixture_add_switch(&switches, SAGA_PARTICIPANT_SWITCH_CRASH, "shop.fence=after-commit");
     ck_assert_int_eq(saga_participant_switches_check(&switches, services, 1, &fault), SAGA_OK);
-    add(&switches, SAGA_PARTICIPANT_SWITCH_CRASH, "shop.tale=after-commit");
+    fixture_add_switch(&switches, SAGA_PARTICIPANT_SWITCH_CRASH, "shop.tale=after-commit");
     ck_assert_int_eq(saga_participant_switches_check(&switches, services, 1, &fault),
                      SAGA_ERROR_USAGE);
     ck_assert_str_eq(fault.text, "--crash 'shop.tale': no service here has such a command");
@@ -158,9 +152,5 @@ int main(void) {
     tcase_add_test(tests, the_switches_are_options_of_a_program);
     tcase_add_exit_test(tests, a_wrong_switch_ends_the_program, 2);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

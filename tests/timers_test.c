@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_run.h"
 #include "pool.h"
 #include "splitmix.h"
 
@@ -92,9 +93,5 @@ int main(void) {
     tcase_add_loop_test(tests, blocks_never_overlap_and_are_used_again, 0, 5);
     tcase_add_test(tests, a_pool_that_is_used_up_says_so);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_run.h"
 #include "escape.h"
 #include "span.h"
 #include "trace.h"
@@ -255,9 +256,5 @@ int main(void) {
     tcase_add_test(tests, every_fact_has_words);
     tcase_add_test(tests, a_table_shows_the_end_of_an_id);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

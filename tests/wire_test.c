@@ -1,4 +1,5 @@
 /* The words of the wire, what a command must have, and a reply's body. */
+#include "check_run.h"
 #include "wire.h"
 
 #include <check.h>
@@ -138,9 +139,5 @@ int main(void) {
     tcase_add_test(words, a_reply_is_encoded_as_the_protocol_says);
     tcase_add_test(words, a_reply_over_the_limit_is_not_encoded);
     suite_add_tcase(suite, words);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

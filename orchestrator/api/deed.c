@@ -67,6 +67,7 @@ const char *saga_deed_read(const json_t *body, struct saga_request *request, cha
     if (request->body.size == 0) { /* what is done by hand is to be understood afterwards */
         return "'reason' is missing, or empty";
     }
-    request->step = json_string_value(step);
+    request->step =
+        (struct saga_bytes){json_string_value(step), (uint32_t)json_string_length(step)};
     return verb == SAGA_REQUEST_RESOLVE ? read_verdict(body, request, content) : NULL;
 }

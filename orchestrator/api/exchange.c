@@ -386,18 +386,25 @@ static enum saga_need count(struct saga_exchange *exchange) {
     return ask(exchange, SAGA_REQUEST_STATS);
 }
 
+/* What others have to say as well; takes the reference of `json`. NULL: no memory. */
+static json_t *join(json_t *json, json_t *(*more)(void *context), void *context) {
+    if (json == NULL || more == NULL) {
+        return json;
+    }
+    json_t *members = more(context);
+    if (members == NULL || json_object_update(json, members) != 0) {
+        json_decref(json);
+        json = NULL;
+    }
+    json_decref(members);
+    return json;
+}
+
 static enum saga_need counted(struct saga_exchange *exchange) {
     const struct saga_exchange_world *world = exchange->world;
     json_t *json = saga_stats_json(exchange->engine_stats, &world->stats);
-    if (json != NULL && world->more_stats != NULL) {
-        json_t *more = world->more_stats(world->more_stats_context);
-        if (more == NULL || json_object_update(json, more) != 0) {
-            json_decref(json);
-            json = NULL;
-        }
-        json_decref(more);
-    }
-    saga_response_json(&exchange->response, 200, json);
+    saga_response_json(&exchange->response, 200,
+                       join(json, world->more_stats, world->more_context));
     return complete(exchange);
 }
 
@@ -421,7 +428,10 @@ static enum saga_need ready(struct saga_exchange *exchange) {
     if (!atomic_load(&exchange->world->ready)) {
         return REFUSE(exchange, SAGA_PROBLEM_STOPPING, "no saga is started now");
     }
-    saga_response_json(&exchange->response, 200, json_pack("{s:s}", "status", "ready"));
+    const struct saga_exchange_world *world = exchange->world;
+    saga_response_json(
+        &exchange->response, 200,
+        join(json_pack("{s:s}", "status", "ready"), world->more_ready, world->more_context));
     return complete(exchange);
 }
 

@@ -43,7 +43,8 @@ struct saga_exchange_world {
     struct saga_waiters *waiters;
     struct saga_api_stats stats;
     json_t *(*more_stats)(void *context); /* NULL: none */
-    void *more_stats_context;
+    json_t *(*more_ready)(void *context); /* NULL: none */
+    void *more_context;
     uint64_t waiting_max;
     atomic_bool ready; /* any thread's to change */
 };

@@ -25,14 +25,18 @@ static void require(bool condition) {
 
 /* The last attempt of a step's driven command that left. */
 struct sent {
-    int64_t at_ms; /* in this epoch; SENT_BEFORE: open at a restart, so it may have left before */
-    uint32_t attempt;
+    int64_t at_ms;    /* SENT_BEFORE: it may have left, and nobody may know of it any more */
+    uint16_t attempt; /* the last bits of it: they tell it from its neighbours */
     uint16_t revision;
-    uint8_t operation; /* 0: none left yet */
-    uint8_t incarnation;
+    uint8_t operation;   /* 0: none left yet */
+    uint8_t incarnation; /* the last bits of it */
+    bool again;          /* it had left before, or may have */
+    bool refused;        /* this last time nobody took it */
 };
 
+/* Before a restart, or before a transport lost its peer. */
 #define SENT_BEFORE INT64_MIN
+#define ANYBODY     UINT16_MAX
 
 /* A place for one open saga; the saga and its `sent` follow it in memory. */
 struct slot {
@@ -41,7 +45,7 @@ struct slot {
     uint32_t line_next; /* places + 1, in the line before a participant */
     uint32_t line_previous;
     uint16_t line;    /* participant + 1; 0: stands in no line */
-    uint16_t hurried; /* participant + 1: it answers again, so no backoff before it */
+    uint16_t hurried; /* participant + 1 (or ANYBODY): it is back, so no backoff before it */
     uint8_t quarantined;
     uint8_t status; /* as last reported by CHANGED */
 };
@@ -370,7 +374,8 @@ static bool may_have_left(struct slot *slot, uint8_t index) {
     const struct sent *sent = &sent_of(slot)[index];
     const struct saga_step *step = &saga_of(slot)->steps[index];
     return sent->operation == step->operation && sent->revision == step->revision &&
-           sent->attempt == step->attempt && sent->incarnation == (uint8_t)step->incarnation;
+           sent->attempt == (uint16_t)step->attempt &&
+           sent->incarnation == (uint8_t)step->incarnation;
 }
 
 static bool has_left(struct slot *slot, uint8_t index) {
@@ -380,14 +385,22 @@ static bool has_left(struct slot *slot, uint8_t index) {
 static void send(struct saga_coordinator *coordinator, struct slot *slot,
                  const struct saga_outstanding *command) {
     struct sent *sent = &sent_of(slot)[command->id.step];
+    sent->again = may_have_left(slot, command->id.step);
     coordinator->counters.asked_again += has_left(slot, command->id.step);
     coordinator->counters.sent[command->id.operation]++;
     sent->at_ms = coordinator->now_ms;
-    sent->attempt = command->attempt;
+    sent->attempt = (uint16_t)command->attempt;
     sent->revision = command->id.revision;
     sent->operation = command->id.operation;
     sent->incarnation = (uint8_t)command->id.incarnation;
+    sent->refused = false;
     effect(coordinator, SAGA_EFFECT_SEND, slot)->command = *command;
+}
+
+/* The same attempt is sent again when its patience is over: it is being worked on, or nobody took
+ * it the last time, which perhaps was not the first. */
+static bool is_repeated(const struct sent *sent, const struct saga_outstanding *command) {
+    return command->in_progress || sent->refused;
 }
 
 /* When something happens next to a command that has left. */
@@ -399,7 +412,8 @@ static int64_t patience(const struct sent *sent, const struct saga_outstanding *
 static int64_t attend(struct saga_coordinator *coordinator, struct slot *slot,
                       const struct saga_outstanding *command) {
     const struct sent *sent = &sent_of(slot)[command->id.step];
-    bool hurried = slot->hurried == command->participant + 1 && command->unanswered;
+    bool hurried = (slot->hurried == ANYBODY || slot->hurried == command->participant + 1) &&
+                   command->unanswered;
     if (has_left(slot, command->id.step)) {
         return earlier(patience(sent, command), command->deadline_ms);
     }
@@ -517,6 +531,18 @@ static void count_reply(struct saga_coordinator *coordinator, const struct saga_
     }
 }
 
+/* An attempt that had been sent before may have arrived, whatever became of its last sending: it is
+ * not unsent. True: it is one, and will be sent once more when its patience is over. */
+static bool refuse_again(struct slot *slot, const struct saga_event *event) {
+    struct sent *sent = &sent_of(slot)[event->step];
+    bool is_again = sent->again && sent->operation == event->operation &&
+                    sent->revision == event->revision &&
+                    sent->attempt == (uint16_t)event->attempt &&
+                    sent->incarnation == (uint8_t)event->incarnation;
+    sent->refused = sent->refused || is_again;
+    return is_again;
+}
+
 static enum saga_answer happen(struct saga_coordinator *coordinator,
                                const struct saga_input *input) {
     struct slot *slot = find(coordinator, &input->saga);
@@ -528,9 +554,15 @@ static enum saga_answer happen(struct saga_coordinator *coordinator,
     }
     uint16_t participant = 0;
     bool about_step = event.step < slot->plan->step_count;
+    if (event.type == SAGA_INPUT_UNSENT && about_step) {
+        slot->hurried = 0; /* whoever was back takes nothing, after all */
+        if (refuse_again(slot, &event)) {
+            return SAGA_ANSWER_STALE;
+        }
+    }
     if (event.type == SAGA_INPUT_REPLY && about_step) {
         participant = slot->plan->steps[event.step].participant;
-        event.unsent = !has_left(slot, event.step);
+        event.unsent = !may_have_left(slot, event.step);
     } else if (event.type == SAGA_INPUT_CANCEL) {
         event.step = unsent_step(slot);
         event.unsent = event.step != SAGA_STEP_NONE;
@@ -573,7 +605,7 @@ static bool due_event(const struct saga_coordinator *coordinator, struct slot *s
     for (size_t i = 0; i < count; i++) {
         const struct saga_outstanding *command = &commands[i];
         const struct sent *sent = &sent_of(slot)[command->id.step];
-        bool over = has_left(slot, command->id.step) && !command->in_progress &&
+        bool over = has_left(slot, command->id.step) && !is_repeated(sent, command) &&
                     patience(sent, command) <= now_ms;
         if (over || command->deadline_ms <= now_ms) {
             event->type = SAGA_INPUT_TIMEOUT;
@@ -591,7 +623,7 @@ static void ask_again(struct saga_coordinator *coordinator, struct slot *slot) {
     for (size_t i = 0; i < count; i++) {
         const struct saga_outstanding *command = &commands[i];
         const struct sent *sent = &sent_of(slot)[command->id.step];
-        if (command->in_progress && has_left(slot, command->id.step) &&
+        if (is_repeated(sent, command) && has_left(slot, command->id.step) &&
             patience(sent, command) <= coordinator->now_ms) {
             send(coordinator, slot, command);
         }
@@ -664,6 +696,27 @@ static void begin_epoch(struct saga_coordinator *coordinator, const struct saga_
     }
 }
 
+/* A transport had lost its peer, and has found it: what it was given may be lost, too. It is sent
+ * again as the same attempt, and what waits for its turn waits no longer. */
+static void resend(struct saga_coordinator *coordinator) {
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < coordinator->places_used; i++) {
+        struct slot *slot = coordinator->slots[i];
+        if (slot == NULL) {
+            continue;
+        }
+        for (uint8_t step = 0; step < slot->plan->step_count; step++) {
+            if (has_left(slot, step)) {
+                sent_of(slot)[step].at_ms = SENT_BEFORE;
+            }
+        }
+        slot->hurried = ANYBODY;
+    }
+    schedule(coordinator, true, &count);
+    schedule(coordinator, false, &count);
+    coordinator->counters.resent += count;
+}
+
 static void sweep(struct saga_coordinator *coordinator) {
     for (uint32_t i = 0; i < coordinator->places_used && room_for_a_round(coordinator); i++) {
         struct slot *slot = coordinator->slots[i];
@@ -697,6 +750,9 @@ void saga_coordinator_step(struct saga_coordinator *coordinator, const struct sa
         break;
     case SAGA_DOOR_SWEEP:
         sweep(coordinator);
+        break;
+    case SAGA_DOOR_RESEND:
+        resend(coordinator);
         break;
     }
     update->records = coordinator->records;
@@ -740,7 +796,7 @@ static void doubt_open_attempts(struct slot *slot) {
         const struct saga_step *step = &saga->steps[i];
         if ((step->flags & SAGA_STEP_OPEN) != 0) {
             sent_of(slot)[i] = (struct sent){.at_ms = SENT_BEFORE,
-                                             .attempt = step->attempt,
+                                             .attempt = (uint16_t)step->attempt,
                                              .revision = step->revision,
                                              .operation = step->operation,
                                              .incarnation = (uint8_t)step->incarnation};

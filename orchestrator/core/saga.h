@@ -363,8 +363,8 @@ struct saga_event {
     uint16_t incarnation; /* REPLY, UNSENT */
     uint16_t revision;
     uint32_t attempt; /* REPLY: 0 where the reply does not say; UNSENT */
-    bool unsent; /* TIMEOUT, CANCEL, RESOLVE, SAGA_DEADLINE: the open attempt of `step` has never
-                    left, and will not. REPLY: it has not left in this epoch */
+    bool unsent; /* REPLY, TIMEOUT, CANCEL, RESOLVE, SAGA_DEADLINE: the open attempt of `step` has
+                    never left, and will not */
     bool failed; /* RENDERED: no body could be made */
     struct saga_bytes key;
     struct saga_bytes payload;

@@ -163,6 +163,17 @@ enum saga_verdict saga_definition_verdict(const struct saga_definition *definiti
     return is_listed(command->rejected, event, size) ? SAGA_REJECTED : SAGA_UNKNOWN;
 }
 
+uint8_t saga_definition_step(const struct saga_definition *definition,
+                             const struct saga_bytes *name) {
+    for (uint8_t i = 0; i < definition->plan.step_count; i++) {
+        const char *own = definition->steps[i].name;
+        if (strlen(own) == name->size && memcmp(own, name->data, name->size) == 0) {
+            return i;
+        }
+    }
+    return SAGA_STEP_NONE;
+}
+
 const char *saga_definition_command_name(const struct saga_definition *definition, uint8_t step,
                                          enum saga_operation operation) {
     assert(step < definition->plan.step_count);

@@ -92,6 +92,10 @@ enum saga_verdict saga_definition_verdict(const struct saga_definition *definiti
                                           enum saga_operation operation, const char *event,
                                           size_t size);
 
+/* The step of this name; SAGA_STEP_NONE: there is none. */
+uint8_t saga_definition_step(const struct saga_definition *definition,
+                             const struct saga_bytes *name);
+
 /* The command's name: action, compensation, fence or settle of a step. */
 const char *saga_definition_command_name(const struct saga_definition *definition, uint8_t step,
                                          enum saga_operation operation);

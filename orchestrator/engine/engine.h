@@ -43,7 +43,8 @@ struct saga_moment {
 enum saga_request_type {
     SAGA_REQUEST_START = 1,
     SAGA_REQUEST_REPLY,  /* a participant's word, from a transport */
-    SAGA_REQUEST_UNSENT, /* a transport's: no byte of this attempt can arrive any more */
+    SAGA_REQUEST_UNSENT, /* a transport's: no byte of this sending can arrive any more */
+    SAGA_REQUEST_RESEND, /* a transport's: it had lost its peer, and has found it again */
     SAGA_REQUEST_CANCEL,
     SAGA_REQUEST_RETRY,
     SAGA_REQUEST_RESOLVE,          /* an operator's verdict on a step in doubt */
@@ -91,12 +92,13 @@ struct saga_request {
     struct saga_bytes key;          /* START: start key, size 0: none. Operators: who */
     struct saga_bytes body;         /* START: input. REPLY: body, size 0: none. Operators: why */
     struct saga_id id;              /* operators, FIND */
-    const char *step;               /* RESOLVE, MARK_COMPENSATED, WRITE_OFF: its name */
     struct saga_bytes content;      /* RESOLVE done: the result, JSON; size 0: none */
     struct saga_command_id command; /* REPLY, UNSENT */
+    struct saga_bytes step;         /* the step's name. REPLY: where command.step is not set.
+                                       RESOLVE, MARK_COMPENSATED, WRITE_OFF: always */
     uint32_t attempt;               /* REPLY (0: not said), UNSENT */
     uint8_t verdict;    /* RESOLVE: done or rejected. REPLY: enum saga_verdict as the outcome header
-                           says it; 0: the    body's reply_state decides */
+                           says it; 0: the body's reply_state decides */
     const char *status; /* LIST: a filter, or NULL */
     uint64_t cursor;    /* LIST: give those started before this position; 0: the newest */
     size_t limit;       /* LIST: room in `listings` */
@@ -174,6 +176,10 @@ SAGA_CHECKED enum saga_error saga_engine_define(struct saga_engine *engine,
 /* The definition that was logged at this LSN; NULL: none. */
 const struct saga_definition *saga_engine_definition(const struct saga_engine *engine,
                                                      uint64_t definition_lsn);
+
+/* All that are in the log, in its order: number `index`, from 0; NULL: no more. */
+const struct saga_definition *saga_engine_definition_at(const struct saga_engine *engine,
+                                                        uint32_t index);
 
 /* Takes one request. It is answered by a later saga_engine_commit(). */
 void saga_engine_take(struct saga_engine *engine, struct saga_request *request,

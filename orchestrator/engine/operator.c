@@ -25,13 +25,8 @@ static bool about_step(const struct saga_request *request) {
 /* ------------------------------------------------------------- what is wrong with it */
 
 static bool find_step(struct deed *deed) {
-    for (uint8_t i = 0; i < deed->definition->plan.step_count; i++) {
-        if (strcmp(deed->definition->steps[i].name, deed->request->step) == 0) {
-            deed->step = i;
-            return true;
-        }
-    }
-    return false;
+    deed->step = saga_definition_step(deed->definition, &deed->request->step);
+    return deed->step != SAGA_STEP_NONE;
 }
 
 static void name_steps(const struct saga_definition *definition, char *text, size_t room) {
@@ -58,7 +53,9 @@ static bool check(struct saga_engine *engine, struct deed *deed) {
         char names[128];
         name_steps(deed->definition, names, sizeof names);
         saga_turn_refuse(engine, request, SAGA_RESULT_INVALID,
-                         "the saga has no step '%.40s'; there is: %s", request->step, names);
+                         "the saga has no step '%.*s'; there is: %s",
+                         request->step.size < 40 ? (int)request->step.size : 40,
+                         (const char *)request->step.data, names);
         return false;
     }
     if (request->type != SAGA_REQUEST_RESOLVE) {

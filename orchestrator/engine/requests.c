@@ -179,6 +179,9 @@ static void take_reply(struct saga_engine *engine, struct saga_request *request,
                          "a reply for a saga that is not in the log");
         return;
     }
+    if (request->step.size > 0) {
+        request->command.step = saga_definition_step(definition, &request->step);
+    }
     if (request->command.step >= definition->plan.step_count ||
         !saga_reply_read(definition, &request->command, request->verdict, request->body, &verdict,
                          &listed)) {
@@ -285,6 +288,12 @@ void saga_engine_take(struct saga_engine *engine, struct saga_request *request,
         saga_turn_unsent(engine, &request->command, request->attempt, now);
         saga_turn_answer(engine, request, SAGA_RESULT_OK);
         return;
+    case SAGA_REQUEST_RESEND: {
+        const struct saga_input input = saga_turn_input(engine, SAGA_DOOR_RESEND, now);
+        (void)saga_turn_step(engine, &input, now);
+        saga_turn_answer(engine, request, SAGA_RESULT_OK);
+        return;
+    }
     case SAGA_REQUEST_CANCEL:
     case SAGA_REQUEST_RETRY:
     case SAGA_REQUEST_RESOLVE:

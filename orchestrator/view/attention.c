@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "time_text.h"
 
 #define WHY_BYTES_MAX 256
 
@@ -74,7 +75,7 @@ static void make_debt(const struct saga_view *view, uint8_t index, struct item *
                           .verbs = {"retry", "mark-compensated", "write-off"}};
     explain_debt(&view->saga->steps[index], cause, item->why);
     if (cause != NULL) {
-        (void)saga_view_time(cause->wall_ms, item->since);
+        (void)saga_time_text(cause->wall_ms, item->since);
     }
 }
 
@@ -102,7 +103,7 @@ static void make_parked(const struct saga_view *view, struct item *item) {
     (void)snprintf(item->why, sizeof item->why, "%s", explain_parking(saga->parked));
     for (size_t i = view->chain->count; i > 0 && item->since[0] == '\0'; i--) {
         if (view->chain->records[i - 1].fact == SAGA_PARKED) {
-            (void)saga_view_time(view->chain->records[i - 1].wall_ms, item->since);
+            (void)saga_time_text(view->chain->records[i - 1].wall_ms, item->since);
         }
     }
     bool doubt = saga->parked == SAGA_REASON_IN_DOUBT;

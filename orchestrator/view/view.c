@@ -2,27 +2,10 @@
 
 #include <assert.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "attention.h"
 #include "ids.h"
 #include "json.h"
-
-#define TIME_MS_MAX INT64_C(253402300799999) /* 9999-12-31T23:59:59.999Z */
-
-char *saga_view_time(int64_t ms_since_1970, char *text) {
-    int64_t ms = ms_since_1970;
-    ms = ms < 0 ? 0 : ms;
-    ms = ms > TIME_MS_MAX ? TIME_MS_MAX : ms;
-    const time_t seconds = (time_t)(ms / 1000);
-    struct tm utc;
-    const struct tm *made = gmtime_r(&seconds, &utc);
-    assert(made != NULL);
-    const size_t size = strftime(text, SAGA_TIME_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &utc);
-    assert(size == 19);
-    (void)snprintf(text + size, SAGA_TIME_TEXT_SIZE - size, ".%03uZ", (unsigned)(ms % 1000));
-    return text;
-}
 
 /* -------------------------------------------------------------------- data */
 
@@ -116,7 +99,7 @@ static const char *status_of(const struct saga_view *view) {
 static const char *time_of(const struct saga_chain *chain, uint8_t fact, char *text) {
     for (size_t i = chain != NULL ? chain->count : 0; i > 0; i--) {
         if (chain->records[i - 1].fact == fact) {
-            return saga_view_time(chain->records[i - 1].wall_ms, text);
+            return saga_time_text(chain->records[i - 1].wall_ms, text);
         }
     }
     return NULL;

@@ -13,11 +13,7 @@
 #include "chain.h"
 #include "definition.h"
 #include "saga.h"
-
-/* "2024-06-11T09:30:00.125Z": RFC 3339, UTC, ms. `text` has SAGA_TIME_TEXT_SIZE
- * bytes; returns it. A time beyond the year 9999 is given as the end of that. */
-#define SAGA_TIME_TEXT_SIZE 25
-char *saga_view_time(int64_t ms_since_1970, char *text);
+#include "time_text.h"
 
 /* What is known of a saga. Where something cannot be had (a quarantined saga),
  * what comes of it is null, and `steps` empty. */

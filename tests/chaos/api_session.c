@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "http_client.h"
+#include "monotonic.h"
 
 #define REQUEST_MS 15000
 
@@ -85,21 +85,15 @@ json_t *api_session_get(struct api_session *session, const char *path) {
     return answer;
 }
 
-static int64_t now_ms(void) {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 json_t *api_session_await(struct api_session *session, const char *id, int timeout_ms) {
-    const int64_t end_ms = now_ms() + timeout_ms;
+    const int64_t end_ms = monotonic_ms() + timeout_ms;
     char path[128];
     (void)snprintf(path, sizeof path, "/v1/sagas/%s?wait=10s", id);
     for (;;) {
         json_t *saga = api_session_get(session, path);
         const char *status = api_text(saga, "status");
         const bool open = strcmp(status, "running") == 0 || strcmp(status, "compensating") == 0;
-        if (saga == NULL || !open || now_ms() >= end_ms) {
+        if (saga == NULL || !open || monotonic_ms() >= end_ms) {
             return saga;
         }
         json_decref(saga);

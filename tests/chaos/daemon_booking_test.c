@@ -2,13 +2,13 @@
  * pattern, which this one must not have, and what a daemon owes to who started a saga. */
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "check_run.h"
 #include "daemon_fixture.h"
 
 #define SLOT    "SELECT status FROM parking_slots WHERE uuid = ?1"
@@ -237,9 +237,5 @@ int main(void) {
     tcase_add_test(tests, without_a_transport_commands_wait);
     tcase_add_test(tests, a_participant_that_dies_after_its_commit_acts_once);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

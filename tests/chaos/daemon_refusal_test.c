@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "check_run.h"
 #include "daemon_fixture.h"
 #include "scratch.h"
 
@@ -320,9 +321,5 @@ int main(void) {
     tcase_add_test(tests, messages_are_in_the_format_that_was_asked_for);
     tcase_add_test(tests, dev_makes_its_directory_and_a_temporary_one);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -32,13 +32,14 @@ static struct check_saga sagas[CHECK_SAGAS_MAX];
 struct check_saga *const check_sagas = sagas;
 unsigned check_saga_count;
 uint64_t check_commit;
+uint64_t check_last_lsn;
+uint64_t check_resent_lsn;
 uint64_t check_answer_lsns[SIM_PARTY_COUNT];
 
 static struct invocation invocations[INVOCATIONS_MAX];
 static uint32_t invocation_count;
 static struct definition definitions[DEFINITIONS_MAX];
 static unsigned definition_count;
-static uint64_t last_lsn;
 static uint32_t epoch;
 static int64_t last_at_ms;
 static uint32_t life_of_epoch; /* the daemon's life that wrote the latest epoch */
@@ -154,7 +155,8 @@ void sim_check_begin(void) {
     memset(check_answer_lsns, 0, sizeof check_answer_lsns);
     invocation_count = 0;
     definition_count = 0;
-    last_lsn = 0;
+    check_last_lsn = 0;
+    check_resent_lsn = 0;
     epoch = 0;
     last_at_ms = 0;
     life_of_epoch = 0;
@@ -287,10 +289,11 @@ static void load_definition(const struct saga_record *record) {
 }
 
 static void check_log(const struct saga_record *record) {
-    if (record->lsn != last_lsn + 1) {
-        sim_violation("L2", "record %" PRIu64 " follows record %" PRIu64, record->lsn, last_lsn);
+    if (record->lsn != check_last_lsn + 1) {
+        sim_violation("L2", "record %" PRIu64 " follows record %" PRIu64, record->lsn,
+                      check_last_lsn);
     }
-    last_lsn = record->lsn;
+    check_last_lsn = record->lsn;
     if (record->at_ms < last_at_ms) {
         sim_violation("L2", "record %" PRIu64 ": its time is before that of the one before it",
                       record->lsn);
@@ -424,7 +427,8 @@ void sim_check_recovered(const struct saga_coordinator *coordinator,
 static void check_backoff(const struct check_saga *saga, uint8_t index, int64_t now_ms) {
     const struct check_step *step = &saga->steps[index];
     const struct sim_step *plan = &saga->shape->steps[index];
-    bool released = !step->by_word && check_answer_lsns[plan->party] > step->ended_lsn;
+    bool released = !step->by_word && (check_answer_lsns[plan->party] > step->ended_lsn ||
+                                       check_resent_lsn >= step->ended_lsn);
     const struct sim_patience *patience = check_patience(saga, index);
     if (step->ended_ms < 0 || step->sent_ms >= 0) {
         return; /* the first attempt, or sent again */
@@ -494,6 +498,8 @@ void sim_check_send(const struct saga_dispatch *dispatch) {
                           check_text(saga, id->step));
         }
         check_backoff(saga, id->step, dispatch->issued_at_ms);
+        step->again = step->again || step->sent_ms >= 0 || step->survived;
+        step->turned_away = step->turned_away && !step->again;
         step->sent_ms = dispatch->issued_at_ms;
     }
 }
@@ -513,6 +519,10 @@ void sim_check_refused(const struct saga_command_id *id, uint32_t attempt) {
     }
 }
 
+void sim_check_resent(void) {
+    check_resent_lsn = check_last_lsn;
+}
+
 void sim_check_wired(const struct saga_command_id *id, uint32_t attempt) {
     struct check_saga *saga = check_find(&id->saga);
     assert(saga != NULL); /* sim_check_send() came before */
@@ -520,148 +530,6 @@ void sim_check_wired(const struct saga_command_id *id, uint32_t attempt) {
     if (is_open_attempt(step, id, attempt)) {
         step->wired = true;
     }
-}
-
-/* ------------------------------------------------------------------- answers */
-
-void sim_check_said(const struct saga_command_id *id, uint8_t verdict) {
-    struct check_saga *saga = check_find(&id->saga);
-    assert(saga != NULL); /* or no command of its had left */
-    struct check_step *step = &saga->steps[id->step];
-    if (id->operation == SAGA_ACTION && verdict == SAGA_DONE && step->closed && !saga->purged) {
-        sim_violation("C4", "%s is called done by a participant that has closed it",
-                      check_text(saga, id->step));
-    }
-    bool undone = id->operation == SAGA_COMPENSATION && verdict == SAGA_DONE;
-    if (undone && step->cleared && !step->undone_once) {
-        sim_violation("O2", "%s is compensated after it was settled", check_text(saga, id->step));
-    }
-    step->undone_once = step->undone_once || undone;
-    step->cleared = step->cleared || (id->operation == SAGA_SETTLE && verdict == SAGA_DONE);
-    step->closed =
-        step->closed || step->cleared ||
-        (id->operation == SAGA_COMPENSATION && (verdict == SAGA_DONE || verdict == SAGA_NOOP)) ||
-        (id->operation == SAGA_FENCE && verdict == SAGA_FENCED);
-}
-
-static bool same_bytes(const void *a, size_t a_size, const void *b, size_t b_size) {
-    return a_size == b_size && (a_size == 0 || memcmp(a, b, a_size) == 0);
-}
-
-static bool has_record(const struct check_saga *saga, const struct saga_request *request) {
-    for (uint64_t lsn = saga->last_lsn; lsn != 0;) {
-        struct saga_record record;
-        sim_disk_read(lsn, &record);
-        if ((record.fact == SAGA_REPLY_RECEIVED || record.fact == SAGA_LATE_REPLY_RECEIVED) &&
-            record.step == request->command.step &&
-            record.operation == request->command.operation &&
-            record.revision == request->command.revision && record.attempt == request->attempt &&
-            same_bytes(record.payload.data, record.payload.size, request->body.data,
-                       request->body.size)) {
-            return true;
-        }
-        lsn = record.previous_lsn;
-    }
-    return false;
-}
-
-/* A word about the attempt that is out, or a definite one about the latest command, has to be
- * taken. */
-static bool is_thrown_away(const struct check_saga *saga, const struct saga_request *request) {
-    const struct saga_command_id *id = &request->command;
-    if (request->answer != SAGA_ANSWER_STALE || request->verdict == 0 || id->incarnation != 1 ||
-        id->step >= saga->shape->step_count || id->operation > SAGA_OPERATION_COUNT) {
-        return false;
-    }
-    const struct check_step *step = &saga->steps[id->step];
-    bool latest = id->revision == step->revisions[id->operation];
-    if (sim_rule_verdict(id->operation, request->verdict) != 0) {
-        return latest;
-    }
-    return latest && saga->outcome == 0 && id->operation == step->op && step->open &&
-           step->sent_ms >= 0 && (request->attempt == 0 || request->attempt == step->attempt);
-}
-
-void sim_check_acknowledged(const struct saga_request *request) {
-    const struct check_saga *saga = check_find(&request->command.saga);
-    if (request->result != SAGA_RESULT_OK) {
-        return;
-    }
-    if (saga == NULL) {
-        sim_violation("E7", "a reply for a saga that is not durable is taken");
-    }
-    if (is_thrown_away(saga, request)) {
-        sim_violation("X3", "%s: a reply that means something is thrown away",
-                      check_text(saga, request->command.step));
-    }
-    bool recorded = request->answer == SAGA_ANSWER_TAKEN || request->answer == SAGA_ANSWER_LATE;
-    if (recorded && !has_record(saga, request)) {
-        sim_violation("E7", "%s: a reply is acknowledged, and is not durable",
-                      check_text(saga, request->command.step));
-    }
-}
-
-void sim_check_operated(const struct saga_request *request) {
-    const struct check_saga *saga = check_find(&request->id);
-    if (request->result != SAGA_RESULT_ACCEPTED) {
-        return;
-    }
-    if (saga == NULL) {
-        sim_violation("E7", "an operator is answered about a saga that is not durable");
-    }
-    static const uint8_t verbs[] = {
-        [SAGA_REQUEST_RETRY] = SAGA_VERB_RETRY,
-        [SAGA_REQUEST_RESOLVE] = SAGA_VERB_RESOLVE,
-        [SAGA_REQUEST_MARK_COMPENSATED] = SAGA_VERB_MARK_COMPENSATED,
-        [SAGA_REQUEST_WRITE_OFF] = SAGA_VERB_WRITE_OFF,
-    };
-    bool cancel = request->type == SAGA_REQUEST_CANCEL;
-    /* A deadline's wish may be there already, to which a cancel adds nothing. */
-    if (cancel ? !saga->cancelled && saga->wish == 0 && !saga->pivot_passed && !saga->backward
-               : (saga->deeds & (UINT32_C(1) << verbs[request->type])) == 0) {
-        sim_violation("E7", "%s: an operator is answered, and nothing is durable",
-                      check_text(saga, SAGA_STEP_NONE));
-    }
-}
-
-static const char *status_of(const struct check_saga *saga) {
-    static const char *const outcomes[] = {
-        [SAGA_COMPLETED] = "completed",
-        [SAGA_COMPENSATED] = "compensated",
-        [SAGA_COMPLETED_MANUALLY] = "completed_manually",
-        [SAGA_COMPENSATED_MANUALLY] = "compensated_manually",
-        [SAGA_INCONSISTENT] = "inconsistent",
-    };
-    if (saga->outcome != 0) {
-        return outcomes[saga->outcome];
-    }
-    return saga->parked != 0 ? "parked" : saga->backward ? "compensating" : "running";
-}
-
-void sim_check_seen(const struct saga_listing *listing) {
-    struct check_saga *saga = check_find(&listing->id);
-    if (saga == NULL || listing->last_lsn > saga->last_lsn) {
-        sim_violation("X1", "a client is shown what is not durable");
-    }
-    if (listing->last_lsn < saga->seen_lsn) {
-        sim_violation("X1", "%s: a client is shown an older state than before",
-                      check_text(saga, SAGA_STEP_NONE));
-    }
-    saga->seen_lsn = listing->last_lsn;
-    if (listing->last_lsn == saga->last_lsn && strcmp(listing->status, status_of(saga)) != 0) {
-        sim_violation("X1", "%s is shown as %s, and is %s", check_text(saga, SAGA_STEP_NONE),
-                      listing->status, status_of(saga));
-    }
-}
-
-void sim_check_changed(const struct saga_id *id, const char *status) {
-    const struct check_saga *saga = check_find(id);
-    bool ended = strcmp(status, "running") != 0 && strcmp(status, "compensating") != 0 &&
-                 strcmp(status, "parked") != 0;
-    if (saga == NULL || (ended && strcmp(status, status_of(saga)) != 0)) {
-        sim_violation("X1", "a saga's change to %s is told, and is not durable", status);
-    }
-    sim_trace("status     %s", status);
 }
 
 void sim_check_draining(void) {

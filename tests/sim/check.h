@@ -36,15 +36,23 @@ void sim_check_send(const struct saga_dispatch *dispatch);
 /* ... and was refused: no byte has left. */
 void sim_check_refused(const struct saga_command_id *id, uint32_t attempt);
 /* ... and may arrive. */
+/* All that is outstanding is to be sent again. */
+void sim_check_resent(void);
 void sim_check_wired(const struct saga_command_id *id, uint32_t attempt);
-/* A participant that keeps its fence says something, whoever hears it. */
-void sim_check_said(const struct saga_command_id *id, uint8_t verdict);
+/* A participant that keeps its fence says something, whoever hears it; `replayed`: it was
+ * said before, and changed nothing now. */
+void sim_check_said(const struct saga_command_id *id, uint8_t verdict, bool replayed);
 /* A reply was acknowledged. */
 void sim_check_acknowledged(const struct saga_request *request);
 /* An operator was answered. */
 void sim_check_operated(const struct saga_request *request);
 /* Somebody looked. */
 void sim_check_seen(const struct saga_listing *listing);
+/* ... through the list, when `known` sagas were durable: the newest first, none twice, and
+ * none left out. */
+void sim_check_listed(const struct saga_request *request, unsigned known);
+/* ... at the counters. */
+void sim_check_counted(const struct saga_engine_stats *stats);
 /* The outlet was told. */
 void sim_check_changed(const struct saga_id *id, const char *status);
 /* Participants have deleted rows: of sagas that are open now nothing is promised, but that

@@ -30,11 +30,11 @@ struct check_step {
     bool marked;      /* an operator says that its debt is paid */
     bool written_off; /* ... or given up */
     bool cleared;     /* its participant has said that it closed its row */
-    bool undone_once; /* its participant has said that it compensated it */
     bool retried;     /* debt that is to be tried again */
     bool closed;   /* its participant has said that the action has no effect any more, nor will */
     bool survived; /* the open attempt was open at a restart: it may have left before */
-    bool turned_away; /* the open attempt was refused by the outlet, in this epoch */
+    bool again;    /* it was sent more than once */
+    bool turned_away; /* its last sending was refused by the outlet, in this epoch */
     bool wired;       /* some sending of the open attempt may arrive, in this epoch */
     bool by_word;     /* the attempt before this was ended by a word */
     uint32_t attempt;
@@ -73,13 +73,16 @@ struct check_saga {
     bool cancelled; /* a cancel is on record */
     bool resolved;  /* it went back since an operator said that its pivot was rejected */
     uint32_t deeds; /* of operators, on record: bits by enum saga_verb */
-    uint8_t wish;   /* a reason, 0: none */
+    bool outgrown;  /* a result since the latest command may not fit into one */
+    unsigned results;
+    uint8_t wish; /* a reason, 0: none */
     uint8_t parked;
     uint8_t parked_step;
     uint8_t outcome;
     uint8_t seen_outcome; /* what a client was told */
     uint64_t seen_lsn;
     char key[16];
+    char last[24]; /* what every result says in its own way: the latest's; "": not looked for */
     char input[160];
     struct check_step steps[SIM_STEPS_MAX];
 };
@@ -92,6 +95,10 @@ struct check_saga *check_find(const struct saga_id *id);
 
 /* The commit that is being looked at, from 1. */
 extern uint64_t check_commit;
+/* The last durable record. */
+extern uint64_t check_last_lsn;
+/* ... when the transport had found its peer, and all was to be sent again. */
+extern uint64_t check_resent_lsn;
 
 /* When this participant last answered, be it nonsense, but for `retry`. */
 extern uint64_t check_answer_lsns[SIM_PARTY_COUNT];

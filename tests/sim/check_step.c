@@ -107,6 +107,7 @@ void check_attempt_begins(struct scene *scene, uint32_t attempt) {
     step->in_progress = false;
     step->survived = false;
     step->wired = false;
+    step->again = false;
     step->turned_away = false;
     step->sent_ms = -1;
     step->ended_ms = -1;
@@ -158,8 +159,8 @@ static void check_end(const struct scene *scene, enum sim_move which) {
     check_demand(step->open, "L4", scene, "no attempt is open");
     if (which == SIM_UNSENT) {
         check_demand(!step->wired, "C7", scene, "an attempt that may arrive is called unsent");
-        check_demand(!step->survived || step->sent_ms >= 0, "C7", scene,
-                     "an attempt that may have left before the restart is called unsent");
+        check_demand(!step->survived && !step->again, "C7", scene,
+                     "an attempt that may have arrived earlier is called unsent");
         check_demand(!step->in_progress, "C7", scene,
                      "an attempt that was accepted is called unsent");
     } else if (which == SIM_EXPIRED && !overdue) {
@@ -206,6 +207,7 @@ void check_attempt_ends(struct scene *scene) {
     step->open = true;
     step->survived = false;
     step->wired = false;
+    step->again = false;
     step->turned_away = false;
     step->sent_ms = -1;
     step->ended_ms = record->at_ms;
@@ -268,9 +270,17 @@ void check_note_result(struct scene *scene, const struct saga_bytes *text) {
     if (scene->saga->shape->booking) {
         return;
     }
+    /* A step that repeats its result, to a fence, is the latest, too. */
+    if (memmem(text->data, text->size, "\"last\"", 6) != NULL) {
+        scene->saga->results++;
+        (void)snprintf(scene->saga->last, sizeof scene->saga->last, "\"last\":\"%s\"",
+                       scene->plan->name);
+    }
     int size = snprintf(start, sizeof start, "\"%s\": \"", scene->plan->name);
     const char *found = memmem(text->data, text->size, start, (size_t)size);
-    if (found != NULL && found[size] != 'x') { /* of what is bloated the name must do */
+    if (found != NULL && found[size] == 'x') {
+        scene->saga->outgrown = true;
+    } else if (found != NULL) {
         (void)snprintf(step->result, sizeof step->result, "\"%s\":\"%.8s", scene->plan->name,
                        found + size);
     }

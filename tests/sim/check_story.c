@@ -5,13 +5,23 @@
 #include "check_state.h"
 #include "daemon.h"
 #include "marks.h"
-#include "swarm.h"
 
 /* ------------------------------------------------------------------- issuing */
 
-/* E6: the data has what the steps before have added. */
+/* E6: the data has what the steps before have added; of what several say, the latest. */
 static void check_body(const struct scene *scene) {
     const struct saga_bytes *body = &scene->record->payload;
+    struct check_saga *saga = scene->saga;
+    if (saga->last[0] != '\0' &&
+        memmem(body->data, body->size, saga->last, strlen(saga->last)) == NULL) {
+        /* Rather an older body than none: a compensation must always be possible. */
+        check_demand(saga->outgrown && scene->record->operation != SAGA_ACTION, "E6", scene,
+                     "the command lacks the latest result");
+        saga->last[0] = '\0';
+    } else if (saga->results > 1) {
+        sim_mark(SIM_MARK_LATER_WINS);
+    }
+    saga->outgrown = false;
     for (uint8_t i = 0; i < scene->saga->shape->step_count; i++) {
         const char *result = scene->saga->steps[i].result;
         if (scene->saga->steps[i].state == SIM_DID && result[0] != '\0' &&
@@ -52,7 +62,8 @@ static void issue_fence(struct scene *scene) {
     check_demand(for_wish || for_doubt, "L4", scene, "nothing calls for a fence");
     bool waits = step->open && step->sent_ms < 0 && step->ended_ms >= 0 &&
                  scene->record->at_ms < step->ended_ms + SIM_BACKOFF_MIN_MS &&
-                 check_answer_lsns[scene->plan->party] < step->ended_lsn;
+                 check_answer_lsns[scene->plan->party] < step->ended_lsn &&
+                 check_resent_lsn < step->ended_lsn;
     check_demand(step->maybe_ran || !waits, "L4", scene,
                  "a fence is asked about what has never left");
     scene->step->state = check_move(scene, SIM_ISSUE_FENCE);
@@ -284,7 +295,8 @@ static void parked(struct scene *scene) {
         break;
     case SAGA_REASON_UNRENDERED:
         sim_mark(SIM_MARK_PARKED_UNRENDERED);
-        check_demand(sim_swarm_bloats(), "E6", scene, "a command's body could not be made");
+        check_demand(scene->saga->outgrown && step->state == SIM_IDLE && !scene->saga->backward,
+                     "E6", scene, "a command's body could not be made");
         break;
     default:
         check_fail("L4", scene, "no such reason");
@@ -406,6 +418,7 @@ void check_epoch(struct check_saga *saga, const struct saga_record *record) {
         step->in_progress = false;
         step->survived = true;
         step->wired = false;
+        step->again = false;
         step->turned_away = false;
         step->sent_ms = -1;
         step->deadline_ms = step->deadline_ms < grace_ms ? grace_ms : step->deadline_ms;

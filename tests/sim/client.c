@@ -23,6 +23,7 @@
 #define OPERATOR_TRIES 6
 #define HAND_TRIES     20 /* by hand, where trying again does not help */
 #define SAGAS_MAX      512
+#define PAGE_MAX       5
 
 /* A saga that a client wants. */
 struct want {
@@ -41,10 +42,13 @@ struct asking {
     bool used;
     struct saga_request request;
     struct saga_listing listing;
-    char content[48];    /* RESOLVE */
-    struct want *want;   /* START */
-    uint32_t invocation; /* START */
-    bool other;          /* START: with the key's other input */
+    char content[48];                   /* RESOLVE */
+    struct saga_listing page[PAGE_MAX]; /* LIST */
+    unsigned known;                     /* LIST: sagas that are there for sure */
+    struct saga_engine_stats stats;     /* STATS */
+    struct want *want;                  /* START */
+    uint32_t invocation;                /* START */
+    bool other;                         /* START: with the key's other input */
 };
 
 static struct want wants[WANTS_MAX];
@@ -266,7 +270,8 @@ static void operated(struct saga_request *request) {
     if (sim_trace_wanted()) {
         char id[SAGA_ID_TEXT_SIZE];
         sim_trace("operator   request %u %s %s%s -> %u %s", request->type,
-                  saga_id_text(&request->id, id), request->step == NULL ? "" : request->step,
+                  saga_id_text(&request->id, id),
+                  request->step.size == 0 ? "" : (const char *)request->step.data,
                   request->verdict == 0 ? "" : saga_verdict_name(request->verdict), request->result,
                   request->text);
     }
@@ -300,7 +305,8 @@ static void speak_of_step(struct asking *asking, unsigned number) {
     if (step >= shape->step_count || sim_draw_chance(healed ? 0 : 50)) {
         step = (uint8_t)sim_draw_below(shape->step_count);
     }
-    request->step = shape->steps[step].name;
+    const char *name = shape->steps[step].name;
+    request->step = (struct saga_bytes){name, (uint32_t)strlen(name)};
     if (!resolve) {
         return;
     }
@@ -309,8 +315,8 @@ static void speak_of_step(struct asking *asking, unsigned number) {
         request->verdict = SAGA_DONE;
     }
     if (request->verdict == SAGA_DONE && sim_draw_chance(600)) {
-        int size = snprintf(asking->content, sizeof asking->content, "{\"%s\": \"%016llx\"}",
-                            request->step, (unsigned long long)sim_draw());
+        int size = snprintf(asking->content, sizeof asking->content, "{\"%s\": \"%016llx\"}", name,
+                            (unsigned long long)sim_draw());
         request->content = (struct saga_bytes){asking->content, (uint32_t)size};
     }
 }
@@ -354,7 +360,7 @@ static void operate(enum saga_request_type type, const struct saga_id *id) {
         if (sim_check_knows(id)) {
             speak_of_step(asking, sim_check_number(id));
         } else {
-            asking->request.step = "s0";
+            asking->request.step = (struct saga_bytes){"s0", 2};
             asking->request.verdict = SAGA_DONE;
         }
     }
@@ -362,6 +368,44 @@ static void operate(enum saga_request_type type, const struct saga_id *id) {
         asking->used = false;
     } else if (is_about_step(type) && sim_draw_chance(200)) {
         ask_twice(asking);
+    }
+}
+
+static void listed(struct saga_request *request) {
+    struct asking *asking = request->context;
+    asking->used = false;
+    sim_check_listed(request, asking->known);
+}
+
+static void counted(struct saga_request *request) {
+    struct asking *asking = request->context;
+    asking->used = false;
+    sim_check_counted(request->stats);
+}
+
+/* Somebody wants the list, or the counters. */
+static void look_around(void) {
+    struct asking *asking = take_asking();
+    if (asking == NULL) {
+        return;
+    }
+    if (sim_draw_chance(500)) {
+        asking->request.type = SAGA_REQUEST_STATS;
+        asking->request.answered = counted;
+        asking->request.stats = &asking->stats;
+    } else {
+        asking->known = sim_check_saga_count();
+        asking->request.type = SAGA_REQUEST_LIST;
+        asking->request.answered = listed;
+        asking->request.listings = asking->page;
+        asking->request.limit = (size_t)sim_draw_between(1, PAGE_MAX);
+        asking->request.cursor = sim_draw_below(asking->known + 2);
+        if (sim_draw_chance(300)) {
+            asking->request.saga = sim_shape((uint8_t)sim_draw_below(sim_shape_count()))->name;
+        }
+    }
+    if (!sim_daemon_ask(&asking->request)) {
+        asking->used = false;
     }
 }
 
@@ -386,6 +430,7 @@ static void operate_somewhere(void *context, uint64_t type) {
         number = (number + 1) % count;
     }
     operate((enum saga_request_type)type, sim_check_saga_id(number));
+    look_around();
 }
 
 static void plan_operation(enum saga_request_type type, int64_t about_ms) {
@@ -436,6 +481,7 @@ static void patrol(void *context, uint64_t number) {
             operate(SAGA_REQUEST_FIND, sim_check_saga_id(i));
         }
     }
+    look_around();
     if (healed) {
         sim_agenda_add(sim_now() + OPERATOR_MS, patrol, NULL, 0);
     }

@@ -355,7 +355,7 @@ static void drain(void) {
         sim_trace("daemon     drains");
         saga_engine_drain(daemon.engine);
         sim_check_draining();
-        daemon.drain_until_ms = sim_now() + sim_draw_between(0, 9000);
+        daemon.drain_until_ms = sim_now() + sim_draw_between(1, 9000); /* 0 would be: not */
         daemon.has_drained = true;
     } else if (daemon.drain_until_ms != 0 && sim_now() >= daemon.drain_until_ms &&
                !saga_engine_pending(daemon.engine)) {

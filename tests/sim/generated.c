@@ -20,10 +20,10 @@ static json_t *content_of(const struct saga_call *call) {
         if (bloat[0] == '\0') {
             memset(bloat, 'x', BLOAT_BYTES);
         }
-        return json_pack("{s:s}", call->command->step, bloat);
+        return json_pack("{s:s, s:s}", call->command->step, bloat, "last", call->command->step);
     }
     (void)snprintf(nonce, sizeof nonce, "%016llx", (unsigned long long)sim_draw());
-    return json_pack("{s:s}", call->command->step, nonce);
+    return json_pack("{s:s, s:s}", call->command->step, nonce, "last", call->command->step);
 }
 
 /* Behind the pivot nobody says no: a participant that keeps its contract. */

@@ -33,7 +33,7 @@ void sim_loose_begin(void) {
     book_count = 0;
     for (int i = 0; i < SIM_PARTY_COUNT; i++) {
         manners[i] = (enum manner)sim_draw_below(3);
-        names_attempts[i] = sim_draw_chance(500); /* those of the Python example never do */
+        names_attempts[i] = sim_draw_chance(200); /* those of the Python example never do */
         answers_noop[i] = sim_draw_chance(600);
     }
     /* Who says that it keeps a fence is asked behind the pivot until it answers. */
@@ -77,11 +77,12 @@ static struct book *book_of(const struct sim_command *command) {
 static void say(const struct sim_command *command, const char *event) {
     char text[SAGA_COMMAND_TEXT_SIZE];
     char body[512];
+    const char *step = command->step->name;
     int size = snprintf(body, sizeof body,
-                        "{\"id\": \"%s\", \"content\": {\"%s\": \"%08llx\"}, \"reply_state\": "
-                        "\"%s\"}",
-                        saga_command_text(&command->id, command->step->name, text),
-                        command->step->name, (unsigned long long)(sim_draw() >> 32), event);
+                        "{\"id\": \"%s\", \"content\": {\"%s\": \"%08llx\", \"last\": \"%s\"}, "
+                        "\"reply_state\": \"%s\"}",
+                        saga_command_text(&command->id, step, text), step,
+                        (unsigned long long)(sim_draw() >> 32), step, event);
     assert(size > 0 && (size_t)size < sizeof body);
     sim_trace("%-10s %s#%u -> %s", sim_parties[command->step->party].name, text, command->attempt,
               event);
@@ -114,7 +115,10 @@ static void act(const struct sim_command *command, struct book *book) {
         }
         return;
     }
-    if (sim_fault(SIM_FAULT_RETRY)) {
+    /* Where nothing is doubled, `retry` decides whether a later rejection is believed: so twice
+     * as often. */
+    bool busy = command->step->party == SIM_SINGLE && sim_fault(SIM_FAULT_RETRY);
+    if (busy || sim_fault(SIM_FAULT_RETRY)) {
         say(command, "retry");
     } else if (!behind && sim_fault(SIM_FAULT_REJECT)) {
         say(command, no);

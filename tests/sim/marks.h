@@ -68,9 +68,13 @@ enum sim_mark {
     SIM_MARK_RELEASED, /* waiting attempts, since their participant answered */
     SIM_MARK_HEADER_ALONE,
     SIM_MARK_NOT_FOUND,
-    SIM_MARK_NEW_VERSION, /* a saga started by another version of its definition */
-    SIM_MARK_SHADOWED,    /* live and replayed state compared */
-    SIM_MARK_TWICE,       /* the seed was run a second time */
+    SIM_MARK_LISTED,         /* a page of the list, of more than one saga */
+    SIM_MARK_COUNTED,        /* counters, of exactly what is durable */
+    SIM_MARK_COUNTED_PARKED, /* ... while sagas were parked */
+    SIM_MARK_LATER_WINS,     /* a command after two results that name the same member */
+    SIM_MARK_NEW_VERSION,    /* a saga started by another version of its definition */
+    SIM_MARK_SHADOWED,       /* live and replayed state compared */
+    SIM_MARK_TWICE,          /* the seed was run a second time */
     SIM_MARK_COUNT,
 };
 

@@ -50,6 +50,9 @@ static unsigned in_flight;
 static unsigned in_limbo;
 static uint64_t departures;
 static uint64_t last_arrival[SIM_PARTY_COUNT];
+static bool peer_lost;
+static uint32_t resend_life; /* of the daemon that is asked to send everything again; 0: none is */
+static struct saga_request resend;
 
 static void arrive(void *context, uint64_t number);
 
@@ -69,6 +72,8 @@ void sim_network_begin(void) {
     in_limbo = 0;
     departures = 0;
     memset(last_arrival, 0, sizeof last_arrival);
+    peer_lost = false;
+    resend_life = 0;
 }
 
 unsigned sim_network_in_flight(void) {
@@ -145,6 +150,43 @@ static void lose_everything(void) {
     sim_trace("broker     lost everything");
 }
 
+/* -------------------------------------------------------------------- outages */
+
+static void resent(struct saga_request *request) {
+    int depth = sim_memory_suspend();
+    (void)request;
+    resend_life = 0;
+    sim_check_resent();
+    sim_memory_resume(depth);
+}
+
+/* The daemon's transport has found its peer. One that starts later sends everything anyway. */
+static void find_peer(void *context, uint64_t number) {
+    (void)context;
+    (void)number;
+    peer_lost = false;
+    sim_trace("network    the peer is back");
+    if (sim_daemon_is_up() && resend_life != sim_daemon_life()) {
+        resend = (struct saga_request){.type = SAGA_REQUEST_RESEND, .answered = resent};
+        resend_life = sim_daemon_life();
+        if (!sim_daemon_ask(&resend)) {
+            resend_life = 0;
+        }
+    }
+}
+
+/* What was handed over may be gone with the peer; nothing more is taken for a while. */
+static void lose_peer(void) {
+    peer_lost = true;
+    sim_trace("network    the peer is lost");
+    for (unsigned i = 0; i < MESSAGES_MAX; i++) {
+        if (messages[i].stage == TRAVELLING && !messages[i].is_unsent && sim_draw_chance(500)) {
+            discard(&messages[i]);
+        }
+    }
+    sim_agenda_add(sim_now() + sim_draw_between(20, 40000), find_peer, NULL, 0);
+}
+
 /* ------------------------------------------------------------------ commands */
 
 static void depart(const struct sim_command *command, const char *body) {
@@ -191,7 +233,11 @@ static void come_back(const struct sim_command *command, const char *body) {
 /* What becomes of a command that the engine sends. False: nobody is there. */
 static bool send(const struct sim_command *command, const char *body) {
     char text[SAGA_COMMAND_TEXT_SIZE];
-    if (sim_fault(SIM_FAULT_UNROUTABLE) || !sim_service_is_bound(command->step->party)) {
+    if (!peer_lost && sim_fault(SIM_FAULT_OUTAGE)) {
+        lose_peer();
+    }
+    if (peer_lost || sim_fault(SIM_FAULT_UNROUTABLE) ||
+        !sim_service_is_bound(command->step->party)) {
         sim_trace("network    %s#%u unroutable", id_text(command, text), command->attempt);
         return false;
     }

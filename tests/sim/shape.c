@@ -375,7 +375,7 @@ static enum sim_party draw_party(unsigned kind) {
 static void make_generated(struct sim_shape *shape, const char *name) {
     struct said said[SIM_STEPS_MAX] = {{false}};
     struct defaults defaults = {.action = draw_patience(), .doubt = draw_one_doubt()};
-    static const unsigned kinds[] = {0, 0, 0, 0, 1, 2, 2, 3};
+    static const unsigned kinds[] = {0, 0, 0, 1, 1, 2, 2, 3};
     unsigned kind = sim_swarm.doubtful ? 0 : kinds[sim_draw_below(sizeof kinds / sizeof kinds[0])];
     (void)strcpy(shape->name, name);
     shape->step_count = (uint8_t)sim_draw_between(1, 6);

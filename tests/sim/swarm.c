@@ -12,7 +12,6 @@
 #define BLACKOUT_MS (SIM_RETENTION_MS + SAGA_PARTICIPANT_SKEW_MS + INT64_C(3600000))
 
 struct sim_swarm sim_swarm;
-static bool bloats;
 
 const char *const sim_fault_names[SIM_FAULT_COUNT] = {
     [SIM_FAULT_DROP] = "command dropped",
@@ -23,6 +22,7 @@ const char *const sim_fault_names[SIM_FAULT_COUNT] = {
     [SIM_FAULT_RETURNED] = "command returned",
     [SIM_FAULT_MISROUTED] = "command misrouted",
     [SIM_FAULT_BROKER_LOSS] = "broker lost everything",
+    [SIM_FAULT_OUTAGE] = "peer lost",
     [SIM_FAULT_REPLY_DROP] = "reply dropped",
     [SIM_FAULT_REPLY_DOUBLE] = "reply doubled",
     [SIM_FAULT_REPLY_DELAY] = "reply late",
@@ -72,11 +72,11 @@ static void draw_rates(void) {
     static const unsigned often[4] = {5, 30, 100, 300};
     static const unsigned seldom[4] = {1, 5, 20, 50};
     static const bool is_seldom[SIM_FAULT_COUNT] = {
-        [SIM_FAULT_UNKNOWN_SAGA] = true,  [SIM_FAULT_WRONG_COMMAND] = true,
-        [SIM_FAULT_LIMBO] = true,         [SIM_FAULT_REPLY_LIMBO] = true,
-        [SIM_FAULT_CRASH_BEFORE] = false, [SIM_FAULT_KILL] = true,
-        [SIM_FAULT_KILL_APPEND] = true,   [SIM_FAULT_KILL_COMMIT] = true,
-        [SIM_FAULT_COMMIT_FAILS] = true,
+        [SIM_FAULT_UNKNOWN_SAGA] = true, [SIM_FAULT_WRONG_COMMAND] = true,
+        [SIM_FAULT_LIMBO] = true,        [SIM_FAULT_REPLY_LIMBO] = true,
+        [SIM_FAULT_OUTAGE] = true,       [SIM_FAULT_CRASH_BEFORE] = false,
+        [SIM_FAULT_KILL] = true,         [SIM_FAULT_KILL_APPEND] = true,
+        [SIM_FAULT_KILL_COMMIT] = true,  [SIM_FAULT_COMMIT_FAILS] = true,
     };
     bool calm = sim_draw_chance(50);
     for (int i = 0; i < SIM_FAULT_COUNT; i++) {
@@ -115,7 +115,6 @@ void sim_swarm_begin(void) {
         /* A command's age is told by two clocks, which may differ by an hour at most. */
         sim_swarm.rates[SIM_FAULT_WALL_JUMP] = 0;
     }
-    bloats = sim_swarm.rates[SIM_FAULT_BLOAT] > 0;
     static const int64_t lengths_ms[] = {5000, 30000, 120000, 600000, 1800000};
     sim_swarm.chaos_ms = lengths_ms[sim_draw_below(5)];
     if (sim_swarm.rates[SIM_FAULT_PURGE] > 0) {
@@ -134,10 +133,6 @@ void sim_swarm_begin(void) {
     sim_swarm.recovery_kills = (unsigned)sim_draw_below(6);
     sim_swarm.shadow = sim_draw_chance(125);
     sim_swarm.reparsed = sim_draw_chance(30);
-}
-
-bool sim_swarm_bloats(void) {
-    return bloats;
 }
 
 void sim_swarm_heal(void) {

@@ -22,6 +22,7 @@ enum sim_fault {
     SIM_FAULT_RETURNED,    /* ... or the transport says so later */
     SIM_FAULT_MISROUTED,   /* a copy comes to another participant */
     SIM_FAULT_BROKER_LOSS, /* everything on its way is gone */
+    SIM_FAULT_OUTAGE,      /* the transport has no peer for a while */
     /* the way back */
     SIM_FAULT_REPLY_DROP,
     SIM_FAULT_REPLY_DOUBLE,
@@ -88,9 +89,6 @@ void sim_swarm_begin(void);
 
 /* From here on there are no faults. */
 void sim_swarm_heal(void);
-
-/* True if answers may be too large in this seed. */
-bool sim_swarm_bloats(void);
 
 /* Nothing arrives at the moment. */
 bool sim_swarm_is_black(void);
