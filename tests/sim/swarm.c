@@ -102,6 +102,7 @@ static void make_doubtful(void) {
     }
     sim_swarm.rates[SIM_FAULT_REPLY_DELAY] += 200;
     sim_swarm.rates[SIM_FAULT_REJECT] += 100;
+    sim_swarm.rates[SIM_FAULT_SETTLE] += 300;
 }
 
 void sim_swarm_begin(void) {
