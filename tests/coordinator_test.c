@@ -544,6 +544,19 @@ START_TEST(what_a_lost_peer_may_have_taken_along_is_sent_again) {
 }
 END_TEST
 
+/* Its rejection could be the answer to the second of the two, and would be believed. */
+START_TEST(who_keeps_no_fence_is_not_sent_the_same_attempt_twice) {
+    plan.steps[0].fenced = false;
+    plan.steps[0].on_unknown = SAGA_ON_UNKNOWN_COMPENSATE;
+    ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
+    resend();
+    pass(999);
+    ck_assert_uint_eq(sent_count, 1);
+    pass(1);
+    ck_assert_ptr_nonnull(last_of(SAGA_ATTEMPT_EXPIRED)); /* and the next one is on record */
+}
+END_TEST
+
 START_TEST(what_waits_for_a_lost_peer_waits_no_longer) {
     ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
     ck_assert_int_eq(unsent(&sent[0]), SAGA_ANSWER_TAKEN); /* a backoff of up to 10 s */
@@ -645,6 +658,7 @@ int main(void) {
     tcase_add_loop_test(tests, an_attempt_that_waits_past_the_deadline_is_unsent, 0, 2);
     tcase_add_loop_test(tests, an_attempt_open_at_a_restart_is_never_unsent, 0, 2);
     tcase_add_test(tests, what_a_lost_peer_may_have_taken_along_is_sent_again);
+    tcase_add_test(tests, who_keeps_no_fence_is_not_sent_the_same_attempt_twice);
     tcase_add_test(tests, what_waits_for_a_lost_peer_waits_no_longer);
     tcase_add_test(tests, who_is_back_and_takes_nothing_hurries_nobody);
     tcase_add_loop_test(tests, an_attempt_that_was_sent_twice_is_never_unsent, 0, 2);
