@@ -115,6 +115,17 @@ START_TEST(what_may_be_missing_may) {
 }
 END_TEST
 
+START_TEST(every_operation_is_read) {
+    static const char *const operations[] = {"action", "compensation", "fence", "settle"};
+    for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {
+        make();
+        say("saga-operation", operations[i]);
+        expect_taken();
+        ck_assert_str_eq(command.operation, operations[i]);
+    }
+}
+END_TEST
+
 START_TEST(numbers_may_be_spelled_as_digits) {
     make();
     say("saga-incarnation", "4");
@@ -336,6 +347,7 @@ int main(void) {
     TCase *tests = tcase_create("reader");
     tcase_add_test(tests, a_whole_command_is_read_field_by_field);
     tcase_add_test(tests, what_may_be_missing_may);
+    tcase_add_test(tests, every_operation_is_read);
     tcase_add_test(tests, numbers_may_be_spelled_as_digits);
     tcase_add_test(tests, a_command_of_the_python_example_is_refused);
     tcase_add_loop_test(tests, a_header_that_is_missing_is_named, 0, COUNT(required));

@@ -233,14 +233,13 @@ END_TEST
 
 START_TEST(a_command_that_is_delayed_holds_up_no_other) {
     struct saga_participant_options options = {0};
-    fixture_add_switch(&options.switches, SAGA_PARTICIPANT_SWITCH_DELAY, "shop.take=400");
+    fixture_add_switch(&options.switches, SAGA_PARTICIPANT_SWITCH_DELAY, "shop.take=60000");
     open_desk_with(&options);
     deliver(1, "shop.take");
     deliver(2, "shop.refuse");
     confirm(expect_reply(2, "rejected"));
     expect_settled(2, SAGA_AMQP_ACK);
-    confirm(expect_reply(1, "done"));
-    expect_settled(1, SAGA_AMQP_ACK);
+    ck_assert(fake_broker_puts_nothing(0));
     close_desk();
 }
 END_TEST
@@ -324,7 +323,7 @@ END_TEST
 
 START_TEST(what_an_earlier_connection_delivered_is_forgotten) {
     struct saga_participant_options options = {0};
-    fixture_add_switch(&options.switches, SAGA_PARTICIPANT_SWITCH_DELAY, "shop.take=300");
+    fixture_add_switch(&options.switches, SAGA_PARTICIPANT_SWITCH_DELAY, "shop.take=1500");
     open_desk_with(&options);
     deliver(1, "shop.take"); /* waits, and its connection is lost */
     fake_broker_turn(false, "cut");
@@ -335,7 +334,7 @@ START_TEST(what_an_earlier_connection_delivered_is_forgotten) {
     confirm(expect_reply(1, "done"));
     const struct fake_settlement settlement = fake_broker_next_settlement();
     ck_assert_uint_eq(settlement.ticket.connection, 2);
-    ck_assert(fake_broker_puts_nothing(400)); /* once, not twice */
+    ck_assert(fake_broker_puts_nothing(2000)); /* once, not twice */
     close_desk();
 }
 END_TEST
