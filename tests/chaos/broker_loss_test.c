@@ -204,12 +204,11 @@ START_TEST(an_alarm_holds_up_commands_and_no_acknowledgements) {
     ck_assert(raw_hears_nothing(&parking, 1000));
     broker_node_alarm(&fixture_node, false);
     (void)fixture_await_connected(true, 20000);
-    for (int i = 0; i <= REPLIES; i++) { /* the others' second commands, and this one's first */
-        raw_next(&parking, &more);
-        raw_reply(&parking, &more, "done", NULL);
+    while (fixture_count("sagas.open") > 0) { /* a command may come twice */
+        if (raw_try_next(&parking, &more, 100)) {
+            raw_reply(&parking, &more, "done", NULL);
+        }
     }
-    raw_next_named(&parking, "parking.reserve", &more);
-    raw_reply(&parking, &more, "done", NULL);
     for (int i = 0; i <= REPLIES; i++) {
         fixture_expect(ids[i], "completed");
     }
