@@ -292,10 +292,11 @@ static void copy(char *to, size_t size, const char *from) {
     (void)snprintf(to, size, "%s", from == NULL ? "" : from);
 }
 
-void raw_next(struct raw_participant *raw, struct raw_command *command) {
+bool raw_try_next(struct raw_participant *raw, struct raw_command *command, int64_t within_ms) {
     struct saga_fault fault = {0};
-    ck_assert_msg(await(raw->in, SAGA_AMQP_DELIVERED, &raw->event, PATIENCE_MS),
-                  "nothing comes: %s", fixture_said());
+    if (!await(raw->in, SAGA_AMQP_DELIVERED, &raw->event, within_ms)) {
+        return false;
+    }
     const struct saga_amqp_message *message = &raw->event.message;
     *command = (struct raw_command){0};
     copy(command->id, sizeof command->id, message->correlation_id);
@@ -307,6 +308,11 @@ void raw_next(struct raw_participant *raw, struct raw_command *command) {
     (void)snprintf(command->body, sizeof command->body, "%.*s", (int)message->body_size,
                    (const char *)message->body);
     need(saga_amqp_link_ack(raw->in, raw->event.tag, false, &fault), &fault);
+    return true;
+}
+
+void raw_next(struct raw_participant *raw, struct raw_command *command) {
+    ck_assert_msg(raw_try_next(raw, command, PATIENCE_MS), "nothing comes: %s", fixture_said());
 }
 
 void raw_next_named(struct raw_participant *raw, const char *name, struct raw_command *command) {

@@ -86,6 +86,8 @@ void raw_close(struct raw_participant *raw);
 
 /* The next delivery, acknowledged (its message stays in raw->event); it must come. */
 void raw_next(struct raw_participant *raw, struct raw_command *command);
+/* The same; false: none comes within this time. */
+bool raw_try_next(struct raw_participant *raw, struct raw_command *command, int64_t within_ms);
 /* The next command, however often it was seen before: the next one of this name. */
 void raw_next_named(struct raw_participant *raw, const char *name, struct raw_command *command);
 /* True: nothing comes within this time. */

@@ -38,8 +38,8 @@ static void start_service(const char *url) {
 }
 
 /* The daemon and the service, and slots. */
-static void begin(int host, const char *defaults) {
-    fixture_begin(host, defaults);
+static void begin(int host) {
+    fixture_begin(host, "timeout: 90s, retry: {attempts: 5, initial: 200ms, max: 2s, factor: 2}");
     start_service(fixture_url());
     fixture_start_connected();
     char slot[16];
@@ -66,18 +66,20 @@ static void park_unanswered(unsigned count) {
     ck_assert_int_eq(fixture_count("sagas.open"), open_count);
 }
 
-/* They end, each with one effect of each step, and after so many attempts at most. */
-static void expect_all_completed(int attempts_max) {
-    char count[16];
+/* They end, each with one effect of each step, and no attempt of theirs was given up: what was
+ * lost was sent again, and cost nothing. */
+static void expect_all_completed(void) {
+    char count[16], like[API_ID_SIZE + 1];
     for (unsigned i = 0; i < open_count; i++) {
         fixture_expect(ids[i], "completed");
-        ck_assert_int_le(fixture_attempts(ids[i], "block"), attempts_max);
-        ck_assert_int_le(fixture_attempts(ids[i], "reserve"), attempts_max);
+        (void)snprintf(like, sizeof like, "%s%%", ids[i]);
+        ck_assert_str_eq(fixture_look("parking",
+                                      "SELECT count(*) || ' ' || count(DISTINCT command_id) FROM "
+                                      "effects WHERE command_id LIKE ?1",
+                                      like),
+                         "2 2");
     }
-    (void)snprintf(count, sizeof count, "%u", 2 * open_count);
-    ck_assert_str_eq(fixture_look("parking", "SELECT count(*) FROM effects", ""), count);
-    ck_assert_str_eq(fixture_look("parking", "SELECT count(DISTINCT command_id) FROM effects", ""),
-                     count);
+    ck_assert_int_eq(fixture_count("records.ATTEMPT_EXPIRED"), 0);
     (void)snprintf(count, sizeof count, "%u", open_count);
     ck_assert_str_eq(
         fixture_look("parking", "SELECT count(*) FROM parking_slots WHERE status = 'reserved'", ""),
@@ -95,7 +97,7 @@ static void end(void) {
 /* --------------------------------------------------------------- it is lost */
 
 START_TEST(a_broker_that_dies_takes_nothing_along) {
-    begin(1, NULL);
+    begin(1);
     park_unanswered(15);
     broker_node_kill(&fixture_node); /* with the commands, which are transient */
     (void)fixture_await_connected(false, 20000);
@@ -103,26 +105,25 @@ START_TEST(a_broker_that_dies_takes_nothing_along) {
     daemon_signal(&service, SIGCONT);
     broker_node_start(&fixture_node);
     const int64_t began_ms = monotonic_ms();
-    expect_all_completed(1); /* nobody waited for a timeout, which is a minute */
+    expect_all_completed();
     (void)printf("broker killed: all ended %lld ms after it was back\n",
                  (long long)(monotonic_ms() - began_ms));
-    ck_assert_int_lt(monotonic_ms() - began_ms, 59000);
     end();
 }
 END_TEST
 
 START_TEST(a_broker_that_is_stopped_in_the_middle_takes_nothing_along) {
-    begin(2, NULL);
+    begin(2);
     park(OPEN_MAX_COUNT);
     broker_node_stop(&fixture_node);
     broker_node_start(&fixture_node);
-    expect_all_completed(1);
+    expect_all_completed();
     end();
 }
 END_TEST
 
 START_TEST(a_reply_queue_that_is_deleted_is_declared_again) {
-    begin(3, NULL);
+    begin(3);
     park_unanswered(10);
     char host[] = "t3";
     daemon_signal(&service, SIGCONT); /* its replies go nowhere, or are in the queue */
@@ -135,20 +136,20 @@ START_TEST(a_reply_queue_that_is_deleted_is_declared_again) {
     (void)printf("reply queue deleted: there again after %lld ms\n", (long long)noticed_ms);
     ck_assert_int_lt(noticed_ms, NOTICED_MS);
     park(10);
-    expect_all_completed(1);
+    expect_all_completed();
     end();
 }
 END_TEST
 
 START_TEST(a_broker_that_forgets_everything_is_told_again) {
-    begin(0, NULL);
+    begin(0);
     park_unanswered(10);
     broker_node_kill(&fixture_node);
     broker_node_wipe(&fixture_node);
     daemon_signal(&service, SIGCONT);
     broker_node_start(&fixture_node);
     park(10);
-    expect_all_completed(2); /* whose queue is back first is chance */
+    expect_all_completed();
     end();
 }
 END_TEST
@@ -156,23 +157,19 @@ END_TEST
 /* ------------------------------------------------------------- it is not there */
 
 START_TEST(without_a_broker_sagas_are_started_and_wait) {
-    fixture_begin(4, NULL);
+    begin(4);
+    fixture_stop();
     broker_node_stop(&fixture_node);
     fixture_start_at(SAGAD, fixture_url());
     (void)fixture_await_connected(false, 1000);
-    fixture_park("s0", "s0", ids[open_count++]);
-    ck_assert_int_eq(fixture_count("sagas.open"), 1);
+    park(5);
+    ck_assert_int_eq(fixture_count("sagas.open"), 5);
     const int64_t until_ms = monotonic_ms() + 10000;
     while (strstr(fixture_reason(), "127.0.0.1") == NULL) { /* where it looks for one */
         ck_assert_msg(monotonic_ms() < until_ms, "%s", fixture_reason());
     }
     broker_node_start(&fixture_node);
-    (void)fixture_await_connected(true, 60000);
-    start_service(fixture_url());
-    fixture_await_messages("parking", 0);
-    fixture_create_slot("s0");
-    fixture_await_count("broker.commands.handed_over", 1);
-    fixture_expect(ids[0], "compensated"); /* the slot may have come too late: it has ended */
+    expect_all_completed();
     end();
 }
 END_TEST
@@ -207,16 +204,15 @@ START_TEST(an_alarm_holds_up_commands_and_no_acknowledgements) {
     ck_assert(raw_hears_nothing(&parking, 1000));
     broker_node_alarm(&fixture_node, false);
     (void)fixture_await_connected(true, 20000);
-    for (int i = 0; i <= REPLIES; i++) { /* the others' second commands, and this one's first */
-        raw_next(&parking, &more);
-        raw_reply(&parking, &more, "done", NULL);
+    while (fixture_count("sagas.open") > 0) { /* a command may come twice */
+        if (raw_try_next(&parking, &more, 100)) {
+            raw_reply(&parking, &more, "done", NULL);
+        }
     }
-    raw_next_named(&parking, "parking.reserve", &more);
-    raw_reply(&parking, &more, "done", NULL);
     for (int i = 0; i <= REPLIES; i++) {
         fixture_expect(ids[i], "completed");
-        ck_assert_int_eq(fixture_attempts(ids[i], "reserve"), 1);
     }
+    ck_assert_int_eq(fixture_count("records.ATTEMPT_EXPIRED"), 0);
     raw_close(&parking);
     fixture_stop();
 }
@@ -269,7 +265,7 @@ static void await_all_ended(void) {
 }
 
 START_TEST(a_broker_that_is_paused_for_a_minute_slows_down_nobody) {
-    begin(6, NULL);
+    begin(6);
     struct api_session *session = fixture_session();
     const int64_t healthy_us = start_for(session, "healthy", 10000);
     broker_node_pause(&fixture_node);
@@ -282,7 +278,7 @@ START_TEST(a_broker_that_is_paused_for_a_minute_slows_down_nobody) {
     (void)printf("p99 of a start: %.1f ms healthy, %.1f ms while the broker is paused\n",
                  (double)healthy_us / 1000, (double)paused_us / 1000);
     park(5);
-    expect_all_completed(1);
+    expect_all_completed();
     api_session_close(session);
     end();
 }
@@ -349,22 +345,30 @@ START_TEST(it_ends_though_nothing_goes_through) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("broker loss");
-    TCase *tests = tcase_create("loss");
+static TCase *test_case(Suite *suite, const char *name) {
+    TCase *tests = tcase_create(name);
     tcase_add_checked_fixture(tests, fixture_open_daemon, tear_down);
     tcase_set_timeout(tests, 240);
-    tcase_add_test(tests, a_broker_that_dies_takes_nothing_along);
-    tcase_add_test(tests, a_broker_that_is_stopped_in_the_middle_takes_nothing_along);
-    tcase_add_test(tests, a_reply_queue_that_is_deleted_is_declared_again);
-    tcase_add_test(tests, without_a_broker_sagas_are_started_and_wait);
-    tcase_add_test(tests, an_alarm_holds_up_commands_and_no_acknowledgements);
-    tcase_add_test(tests, a_broker_that_is_paused_for_a_minute_slows_down_nobody);
-    tcase_add_test(tests, it_ends_though_the_broker_is_gone);
-    tcase_add_test(tests, it_ends_though_the_broker_is_paused);
-    tcase_add_test(tests, it_ends_though_nothing_goes_through);
-    tcase_add_test(tests, a_broker_that_forgets_everything_is_told_again); /* and the hosts, too */
     suite_add_tcase(suite, tests);
+    return tests;
+}
+
+int main(void) {
+    Suite *suite = suite_create("broker loss");
+    TCase *lost = test_case(suite, "lost");
+    tcase_add_test(lost, a_broker_that_dies_takes_nothing_along);
+    tcase_add_test(lost, a_broker_that_is_stopped_in_the_middle_takes_nothing_along);
+    tcase_add_test(lost, a_reply_queue_that_is_deleted_is_declared_again);
+    tcase_add_test(lost, without_a_broker_sagas_are_started_and_wait);
+    tcase_add_test(test_case(suite, "alarm"), an_alarm_holds_up_commands_and_no_acknowledgements);
+    tcase_add_test(test_case(suite, "pause"),
+                   a_broker_that_is_paused_for_a_minute_slows_down_nobody);
+    TCase *ends = test_case(suite, "end");
+    tcase_add_test(ends, it_ends_though_the_broker_is_gone);
+    tcase_add_test(ends, it_ends_though_the_broker_is_paused);
+    tcase_add_test(ends, it_ends_though_nothing_goes_through);
+    /* The last: it forgets the hosts, too. */
+    tcase_add_test(test_case(suite, "wipe"), a_broker_that_forgets_everything_is_told_again);
     fixture_open_node(9);
     const int status = check_run(suite);
     fixture_close_node();
