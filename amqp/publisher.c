@@ -308,13 +308,20 @@ static enum saga_error publish_burst(struct saga_amqp_publisher *publisher,
     if (burst.count == 0) {
         return SAGA_OK;
     }
+    const bool many = burst.count > 1;
     note_busy(publisher, true);
+    if (many) {
+        saga_amqp_link_cork(link, true);
+    }
     for (struct saga_amqp_outgoing *one; (one = list_take(&burst)) != NULL;) {
         if (error == SAGA_OK) {
             error = publish_one(publisher, link, one, fault);
         } else {
             settle(publisher, one, SAGA_AMQP_UNSENT);
         }
+    }
+    if (many) {
+        saga_amqp_link_cork(link, false);
     }
     note_busy(publisher, false);
     lock(publisher);
