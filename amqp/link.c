@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -10,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
 
 #if __has_include(<rabbitmq-c/amqp.h>) /* since 0.12 */
 #include <rabbitmq-c/amqp.h>
@@ -30,7 +33,15 @@
 #define DRAIN_BYTES_MAX (UINT64_C(512) << 20)
 /* All header names and texts of one message that is published. A frame must hold them. */
 #define HEADER_BYTES_MAX (64u << 10)
-#define SYSTEM_CA_FILE   "/etc/ssl/certs/ca-certificates.crt"
+/* The frame of properties and headers, without their texts: type, channel, size, end; class,
+ * weight, size of the body, flags; the size of the headers, delivery mode, timestamp. */
+#define CONTENT_HEADER_BYTES (8 + 14 + 4 + 1 + 8)
+#define SYSTEM_CA_FILE       "/etc/ssl/certs/ca-certificates.crt"
+/* So many frames are looked at by one call: one that goes on as long as something comes would never
+ * be over. (A body of 64 MiB has about as many.) */
+#define FRAMES_MAX 512
+/* So many events may come before an answer: as many as a consumer has deliveries, and some. */
+#define KEPT_MAX 8192
 
 /* The message that is being put together from frames. */
 struct content {
@@ -43,15 +54,33 @@ struct content {
     bool oversized;
 };
 
+/* An event that came while an answer was awaited. */
+struct kept {
+    struct kept *next;
+    struct content content;
+};
+
 struct saga_amqp_link {
     amqp_connection_state_t connection;
+    /* A descriptor of our own: the library closes its one when it likes, and then the number may be
+     * somebody else's. */
     int fd;
+    uint32_t timeout_ms;
     size_t body_bytes_max;
     int heartbeat_ms;
     struct content content;
-    bool shown; /* content.event was given to the caller, and is to be freed */
+    struct content shown; /* was given to the caller */
+    struct kept *first_kept, *last_kept;
+    unsigned kept_count;
+    uint16_t channel_closed_for; /* the broker's reason; 0: it has not closed it */
     uint64_t oversized;
 };
+
+static int64_t now_ms(void) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 /* ------------------------------------------------------------------- errors */
 
@@ -65,13 +94,21 @@ static enum saga_error lost(struct saga_fault *fault, const char *what, int stat
     return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "%s: %s", what, why);
 }
 
+/* The peer's words end up on terminals and in JSON: what is not plain is left out. */
 static enum saga_error closed(struct saga_fault *fault, const char *what, uint16_t code,
                               amqp_bytes_t text) {
-    return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "%s: the broker says %u %.*s", what, code,
-                          (int)(text.len < 400 ? text.len : 400), (const char *)text.bytes);
+    char plain[SAGA_AMQP_SHORT_BYTES_MAX + 1];
+    size_t size = 0;
+    for (; size < text.len && size < sizeof plain - 1; size++) {
+        const char byte = ((const char *)text.bytes)[size];
+        plain[size] = byte >= ' ' && byte <= '~' ? byte : '?';
+    }
+    plain[size] = '\0';
+    return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "%s: the broker says %u %s", what, code,
+                          plain);
 }
 
-/* What the last call that waited for the broker's answer came to. */
+/* What the login came to: the only call of the library that waits for an answer. */
 static enum saga_error answered(struct saga_fault *fault, const char *what,
                                 amqp_rpc_reply_t reply) {
     if (reply.reply_type == AMQP_RESPONSE_NORMAL) {
@@ -94,12 +131,8 @@ static enum saga_error answered(struct saga_fault *fault, const char *what,
                           what);
 }
 
-static enum saga_error last_answer(struct saga_amqp_link *link, struct saga_fault *fault,
-                                   const char *what, const char *name) {
-    char text[SAGA_AMQP_SHORT_BYTES_MAX + 64];
-    (void)snprintf(text, sizeof text, "%s %s", what, name);
-    return answered(fault, text, amqp_get_rpc_reply(link->connection));
-}
+static enum saga_error call(struct saga_amqp_link *link, amqp_method_number_t method, void *request,
+                            const char *what, const char *name, struct saga_fault *fault);
 
 /* --------------------------------------------------------------- connecting */
 
@@ -188,19 +221,21 @@ static enum saga_error connect_to(struct saga_amqp_link *link,
     if (status != AMQP_STATUS_OK) {
         return lost(fault, where, status);
     }
-    link->fd = amqp_get_sockfd(link->connection);
-    if (setsockopt(link->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms,
+    link->fd = fcntl(amqp_get_sockfd(link->connection), F_DUPFD_CLOEXEC, 0);
+    if (link->fd < 0 ||
+        setsockopt(link->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms,
                    sizeof user_timeout_ms) != 0 ||
-        amqp_set_handshake_timeout(link->connection, &patience) != AMQP_STATUS_OK ||
-        amqp_set_rpc_timeout(link->connection, &patience) != AMQP_STATUS_OK) {
-        return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "%s: timeouts cannot be set", where);
+        amqp_set_handshake_timeout(link->connection, &patience) != AMQP_STATUS_OK) {
+        return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE,
+                              "%s: no descriptor, or timeouts cannot be set", where);
     }
     enum saga_error error = login(link, options, where, fault);
     if (error != SAGA_OK) {
         return error;
     }
-    amqp_channel_open(link->connection, CHANNEL);
-    return last_answer(link, fault, where, "(channel)");
+    link->heartbeat_ms = amqp_get_heartbeat(link->connection) * 1000; /* the broker's, if shorter */
+    amqp_channel_open_t request = {.out_of_band = amqp_empty_bytes};
+    return call(link, AMQP_CHANNEL_OPEN_METHOD, &request, where, "(channel)", fault);
 }
 
 enum saga_error saga_amqp_link_open(struct saga_amqp_link **link,
@@ -221,8 +256,8 @@ enum saga_error saga_amqp_link_open(struct saga_amqp_link **link,
     }
     opened->connection = connection;
     opened->fd = -1;
+    opened->timeout_ms = options->timeout_ms;
     opened->body_bytes_max = options->body_bytes_max;
-    opened->heartbeat_ms = (int)options->heartbeat_s * 1000;
     enum saga_error error = connect_to(opened, options, host, fault);
     if (error != SAGA_OK) {
         saga_amqp_link_close(opened);
@@ -238,21 +273,53 @@ static void content_clear(struct content *content) {
     *content = (struct content){0};
 }
 
+/* The one that came first is taken out; false: there is none. */
+static bool kept_take(struct saga_amqp_link *link, struct content *content) {
+    struct kept *first = link->first_kept;
+    if (first == NULL) {
+        return false;
+    }
+    link->first_kept = first->next;
+    link->last_kept = first->next == NULL ? NULL : link->last_kept;
+    link->kept_count--;
+    *content = first->content;
+    free(first);
+    return true;
+}
+
 void saga_amqp_link_close(struct saga_amqp_link *link) {
     if (link == NULL) {
         return;
     }
+    do {
+        content_clear(&link->shown);
+    } while (kept_take(link, &link->shown));
     content_clear(&link->content);
     /* No connection.close: the broker may not read. It sees the end of the stream. */
     (void)amqp_destroy_connection(link->connection);
+    if (link->fd >= 0) {
+        (void)close(link->fd);
+    }
     free(link);
 }
 
-/* A socket that is closed while something unread is in it drops what was written last. */
+/* A socket that is closed while something unread is in it drops what was written last. So the
+ * broker is asked to close it, and what comes until then is thrown away, without a look at it. */
 void saga_amqp_link_finish(struct saga_amqp_link *link, uint32_t timeout_ms) {
-    const struct timeval patience = duration(timeout_ms);
-    if (amqp_set_rpc_timeout(link->connection, &patience) == AMQP_STATUS_OK) {
-        (void)amqp_connection_close(link->connection, AMQP_REPLY_SUCCESS);
+    const int64_t until_ms = now_ms() + timeout_ms;
+    amqp_connection_close_t farewell = {.reply_code = AMQP_REPLY_SUCCESS,
+                                        .reply_text = bytes("goodbye")};
+    struct pollfd peer = {.fd = link->fd, .events = POLLOUT};
+    /* Where there is no room for it, the broker does not read: sending would wait for ever. */
+    bool goes_on = poll(&peer, 1, (int)timeout_ms) == 1 && (peer.revents & POLLOUT) != 0 &&
+                   amqp_send_method(link->connection, 0, AMQP_CONNECTION_CLOSE_METHOD, &farewell) ==
+                       AMQP_STATUS_OK;
+    peer.events = POLLIN;
+    while (goes_on) {
+        char unread[4096];
+        const int64_t left_ms = until_ms - now_ms();
+        goes_on = left_ms > 0 && poll(&peer, 1, (int)left_ms) == 1 &&
+                  recv(link->fd, unread, sizeof unread, MSG_DONTWAIT) > 0;
     }
     saga_amqp_link_close(link);
 }
@@ -265,9 +332,9 @@ void saga_amqp_link_cut(struct saga_amqp_link *link) {
 
 enum saga_error saga_amqp_link_exchange(struct saga_amqp_link *link, const char *name,
                                         struct saga_fault *fault) {
-    amqp_exchange_declare(link->connection, CHANNEL, bytes(name), bytes("topic"), false, true,
-                          false, false, amqp_empty_table);
-    return last_answer(link, fault, "exchange", name);
+    amqp_exchange_declare_t request = {
+        .exchange = bytes(name), .type = bytes("topic"), .durable = true};
+    return call(link, AMQP_EXCHANGE_DECLARE_METHOD, &request, "exchange", name, fault);
 }
 
 static void add_text(amqp_table_entry_t *entries, int *count, const char *key, const char *text) {
@@ -293,46 +360,48 @@ enum saga_error saga_amqp_link_queue(struct saga_amqp_link *link,
         entries[count].value.kind = AMQP_FIELD_KIND_I32;
         entries[count++].value.value.i32 = (int32_t)queue->delivery_limit;
     }
-    const amqp_table_t arguments = {.num_entries = count, .entries = entries};
-    amqp_queue_declare(link->connection, CHANNEL, bytes(queue->name), false, true, false, false,
-                       arguments);
-    return last_answer(link, fault, "queue", queue->name);
+    amqp_queue_declare_t request = {.queue = bytes(queue->name),
+                                    .durable = true,
+                                    .arguments = {.num_entries = count, .entries = entries}};
+    return call(link, AMQP_QUEUE_DECLARE_METHOD, &request, "queue", queue->name, fault);
 }
 
 enum saga_error saga_amqp_link_find_queue(struct saga_amqp_link *link, const char *name,
                                           struct saga_fault *fault) {
-    amqp_queue_declare(link->connection, CHANNEL, bytes(name), true, true, false, false,
-                       amqp_empty_table);
-    const amqp_rpc_reply_t reply = amqp_get_rpc_reply(link->connection);
-    if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION &&
-        reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD &&
-        ((const amqp_channel_close_t *)reply.reply.decoded)->reply_code == AMQP_NOT_FOUND) {
-        return saga_fault_set(fault, SAGA_ERROR_NOT_FOUND, "queue %s: there is none", name);
-    }
-    return answered(fault, name, reply);
+    amqp_queue_declare_t request = {.queue = bytes(name), .passive = true, .durable = true};
+    const enum saga_error error =
+        call(link, AMQP_QUEUE_DECLARE_METHOD, &request, "queue", name, fault);
+    return error != SAGA_OK && link->channel_closed_for == AMQP_NOT_FOUND
+               ? saga_fault_set(fault, SAGA_ERROR_NOT_FOUND, "queue %s: there is none", name)
+               : error;
 }
 
 enum saga_error saga_amqp_link_bind(struct saga_amqp_link *link, const char *queue,
                                     const char *exchange, const char *routing_key,
                                     struct saga_fault *fault) {
-    amqp_queue_bind(link->connection, CHANNEL, bytes(queue), bytes(exchange), bytes(routing_key),
-                    amqp_empty_table);
-    return last_answer(link, fault, "binding of queue", queue);
+    amqp_queue_bind_t request = {
+        .queue = bytes(queue), .exchange = bytes(exchange), .routing_key = bytes(routing_key)};
+    return call(link, AMQP_QUEUE_BIND_METHOD, &request, "binding of queue", queue, fault);
 }
 
 /* --------------------------------------------------------------- publishing */
 
 enum saga_error saga_amqp_link_confirm(struct saga_amqp_link *link, struct saga_fault *fault) {
-    amqp_confirm_select(link->connection, CHANNEL);
-    return last_answer(link, fault, "confirms", "");
+    amqp_confirm_select_t request = {.nowait = false};
+    return call(link, AMQP_CONFIRM_SELECT_METHOD, &request, "confirms of", "publishing", fault);
 }
 
 static bool is_short(const char *text) {
     return text == NULL || strlen(text) <= SAGA_AMQP_SHORT_BYTES_MAX;
 }
 
+static size_t short_bytes(const char *text) {
+    return text == NULL ? 0 : 1 + strlen(text);
+}
+
 /* Whether it can be encoded: the library finds out when half of it has left. */
-static bool can_be_published(const struct saga_amqp_message *message) {
+static bool can_be_published(struct saga_amqp_link *link, const struct saga_amqp_message *message) {
+    const size_t frame_max = (size_t)amqp_get_frame_max(link->connection);
     size_t header_bytes = 0;
     bool is_good = is_short(message->exchange) && is_short(message->routing_key) &&
                    is_short(message->message_id) && is_short(message->correlation_id) &&
@@ -342,9 +411,14 @@ static bool can_be_published(const struct saga_amqp_message *message) {
         const struct saga_amqp_header *header = &message->headers[i];
         is_good = is_good && is_short(header->name);
         header_bytes +=
-            strlen(header->name) + (header->text == NULL ? 8 : strlen(header->text)) + 8;
+            1 + strlen(header->name) + 1 + (header->text == NULL ? 8 : 4 + strlen(header->text));
     }
-    return is_good && header_bytes <= HEADER_BYTES_MAX;
+    const size_t property_bytes = short_bytes(message->message_id) +
+                                  short_bytes(message->correlation_id) +
+                                  short_bytes(message->reply_to) + short_bytes(message->type) +
+                                  short_bytes(message->content_type) + short_bytes(message->app_id);
+    return is_good && header_bytes <= HEADER_BYTES_MAX &&
+           CONTENT_HEADER_BYTES + property_bytes + header_bytes <= frame_max;
 }
 
 static void set_text(amqp_basic_properties_t *properties, amqp_flags_t flag, amqp_bytes_t *slot,
@@ -378,10 +452,12 @@ static void set_headers(amqp_basic_properties_t *properties, amqp_table_entry_t 
 enum saga_error saga_amqp_link_publish(struct saga_amqp_link *link,
                                        const struct saga_amqp_message *message,
                                        struct saga_fault *fault) {
-    if (!can_be_published(message)) {
+    if (!can_be_published(link, message)) {
         return saga_fault_set(fault, SAGA_ERROR_INVALID,
-                              "a property over %d bytes, or headers over %u, cannot be published",
-                              SAGA_AMQP_SHORT_BYTES_MAX, HEADER_BYTES_MAX);
+                              "a property over %d bytes, or headers over %u or over a frame of the "
+                              "broker (%d), cannot be published",
+                              SAGA_AMQP_SHORT_BYTES_MAX, HEADER_BYTES_MAX,
+                              amqp_get_frame_max(link->connection));
     }
     amqp_table_entry_t entries[SAGA_AMQP_HEADERS_MAX];
     amqp_basic_properties_t properties = {0};
@@ -426,22 +502,22 @@ enum saga_error saga_amqp_link_consume(struct saga_amqp_link *link, const char *
                                        struct saga_fault *fault) {
     char tag[8];
     (void)snprintf(tag, sizeof tag, "%u", number);
-    amqp_basic_qos(link->connection, CHANNEL, 0, prefetch, false);
-    enum saga_error error = last_answer(link, fault, "prefetch of queue", queue);
-    if (error != SAGA_OK) {
-        return error;
-    }
-    amqp_basic_consume(link->connection, CHANNEL, bytes(queue), bytes(tag), false, false, false,
-                       amqp_empty_table);
-    return last_answer(link, fault, "consuming from queue", queue);
+    amqp_basic_qos_t limit = {.prefetch_count = prefetch};
+    amqp_basic_consume_t request = {.queue = bytes(queue), .consumer_tag = bytes(tag)};
+    const enum saga_error error =
+        call(link, AMQP_BASIC_QOS_METHOD, &limit, "prefetch of queue", queue, fault);
+    return error != SAGA_OK ? error
+                            : call(link, AMQP_BASIC_CONSUME_METHOD, &request,
+                                   "consuming from queue", queue, fault);
 }
 
 enum saga_error saga_amqp_link_cancel(struct saga_amqp_link *link, uint16_t number,
                                       struct saga_fault *fault) {
     char tag[8];
     (void)snprintf(tag, sizeof tag, "%u", number);
-    amqp_basic_cancel(link->connection, CHANNEL, bytes(tag));
-    return last_answer(link, fault, "end of consuming from queue", tag);
+    amqp_basic_cancel_t request = {.consumer_tag = bytes(tag)};
+    return call(link, AMQP_BASIC_CANCEL_METHOD, &request, "end of consuming from queue number", tag,
+                fault);
 }
 
 enum saga_error saga_amqp_link_ack(struct saga_amqp_link *link, uint64_t tag, bool up_to,
@@ -663,14 +739,14 @@ static enum saga_error take_body(struct saga_amqp_link *link, const amqp_frame_t
 }
 
 /* Gives the message to the caller, or away with it. */
-static enum saga_error end_content(struct saga_amqp_link *link, struct saga_amqp_event *event,
+static enum saga_error end_content(struct saga_amqp_link *link, struct content *complete,
                                    struct saga_fault *fault) {
     struct content *content = &link->content;
     if (!content->oversized) {
         content->event.message.body = content->body;
         content->event.message.body_size = content->expected;
-        *event = content->event;
-        link->shown = true;
+        *complete = *content;
+        *content = (struct content){0};
         return SAGA_OK;
     }
     const bool delivered = content->event.type == SAGA_AMQP_DELIVERED;
@@ -717,6 +793,7 @@ static enum saga_error take_method(struct saga_amqp_link *link, const amqp_metho
                               "the broker has ended our consuming: the queue is gone");
     case AMQP_CHANNEL_CLOSE_METHOD: {
         const amqp_channel_close_t *close = method->decoded;
+        link->channel_closed_for = close->reply_code;
         return closed(fault, "the channel is closed", close->reply_code, close->reply_text);
     }
     case AMQP_CONNECTION_CLOSE_METHOD: {
@@ -730,13 +807,25 @@ static enum saga_error take_method(struct saga_amqp_link *link, const amqp_metho
     }
 }
 
+/* Frames on channels that nobody opened: the library would keep memory for each of them. */
+static bool is_of_our_channel(const amqp_frame_t *frame) {
+    const bool of_connection = frame->frame_type == AMQP_FRAME_METHOD &&
+                               frame->payload.method.id >> 16 == AMQP_CONNECTION_CLASS;
+    return frame->channel == (of_connection ? 0 : CHANNEL);
+}
+
+/* What a frame says goes into what is put together, or is an event, or (a message's last frame)
+ * both: `complete` is the caller's to clear then. */
 static enum saga_error take_frame(struct saga_amqp_link *link, const amqp_frame_t *frame,
-                                  struct saga_amqp_event *event, struct saga_fault *fault) {
+                                  struct content *complete, struct saga_fault *fault) {
     struct content *content = &link->content;
     enum saga_error error = SAGA_OK;
+    if (!is_of_our_channel(frame)) {
+        return nonsense(fault, "a frame on a channel that was not opened for it");
+    }
     switch (frame->frame_type) {
     case AMQP_FRAME_METHOD:
-        error = take_method(link, &frame->payload.method, event, fault);
+        error = take_method(link, &frame->payload.method, &complete->event, fault);
         break;
     case AMQP_FRAME_HEADER:
         error = take_header(link, frame, fault);
@@ -749,41 +838,114 @@ static enum saga_error take_frame(struct saga_amqp_link *link, const amqp_frame_
     }
     if (error == SAGA_OK && content->state == CONTENT_BODY_NEXT &&
         content->arrived == content->expected) {
-        error = end_content(link, event, fault);
+        error = end_content(link, complete, fault);
     }
     return error;
 }
 
-enum saga_error saga_amqp_link_take(struct saga_amqp_link *link, struct saga_amqp_event *event,
-                                    struct saga_fault *fault) {
-    struct timeval now = {0};
-    if (link->shown) {
-        content_clear(&link->content);
-        link->shown = false;
+static enum saga_error keep_event(struct saga_amqp_link *link, const struct content *content,
+                                  struct saga_fault *fault) {
+    struct kept *kept = link->kept_count < KEPT_MAX ? malloc(sizeof *kept) : NULL;
+    if (kept == NULL) {
+        struct content dropped = *content;
+        content_clear(&dropped);
+        return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE,
+                              "no memory for what comes before the answer (%u so far)",
+                              link->kept_count);
     }
-    *event = (struct saga_amqp_event){.type = SAGA_AMQP_NOTHING};
-    for (;;) {
+    *kept = (struct kept){.content = *content};
+    *(link->last_kept == NULL ? &link->first_kept : &link->last_kept->next) = kept;
+    link->last_kept = kept;
+    link->kept_count++;
+    return SAGA_OK;
+}
+
+static bool is_answer(const amqp_frame_t *frame, amqp_method_number_t answer) {
+    return frame->frame_type == AMQP_FRAME_METHOD && frame->channel == CHANNEL &&
+           frame->payload.method.id == answer;
+}
+
+/* One frame of those that come before the answer, or the answer. */
+static enum saga_error await_answer(struct saga_amqp_link *link, amqp_method_number_t answer,
+                                    int64_t until_ms, bool *answered, struct saga_fault *fault) {
+    struct content complete = {.event.type = SAGA_AMQP_NOTHING};
+    amqp_frame_t frame;
+    const int64_t left_ms = until_ms - now_ms();
+    errno = 0;
+    const struct timeval patience = duration(left_ms > 0 ? (uint32_t)left_ms : 0);
+    const int status = left_ms > 0
+                           ? amqp_simple_wait_frame_noblock(link->connection, &frame, &patience)
+                           : AMQP_STATUS_TIMEOUT;
+    if (status != AMQP_STATUS_OK) {
+        return lost(fault, "no answer", status);
+    }
+    *answered = is_answer(&frame, answer);
+    enum saga_error error = *answered ? SAGA_OK : take_frame(link, &frame, &complete, fault);
+    amqp_maybe_release_buffers(link->connection);
+    if (error == SAGA_OK && complete.event.type != SAGA_AMQP_NOTHING) {
+        error = keep_event(link, &complete, fault);
+    }
+    return error;
+}
+
+/* Asks the broker, and waits for its answer: the method with the next number. The library would do
+ * that, too, but give memory to all that comes before, whatever its size. */
+static enum saga_error call(struct saga_amqp_link *link, amqp_method_number_t method, void *request,
+                            const char *what, const char *name, struct saga_fault *fault) {
+    struct saga_fault reason = {0};
+    bool answered = false;
+    const int64_t until_ms = now_ms() + link->timeout_ms;
+    errno = 0;
+    const int status = amqp_send_method(link->connection, CHANNEL, method, request);
+    enum saga_error error =
+        status == AMQP_STATUS_OK ? SAGA_OK : lost(&reason, "no question", status);
+    while (error == SAGA_OK && !answered) {
+        error = await_answer(link, method + 1, until_ms, &answered, &reason);
+    }
+    return error == SAGA_OK ? SAGA_OK
+                            : saga_fault_set(fault, error, "%s %s: %s", what, name, reason.text);
+}
+
+/* Something was kept, or is to be read; or there is nothing. */
+static enum saga_error take_next(struct saga_amqp_link *link, struct content *complete,
+                                 struct saga_fault *fault) {
+    const struct timeval at_once = {0};
+    for (unsigned frames = 0; frames < FRAMES_MAX; frames++) {
         amqp_frame_t frame;
         errno = 0;
-        const int status = amqp_simple_wait_frame_noblock(link->connection, &frame, &now);
+        const int status = amqp_simple_wait_frame_noblock(link->connection, &frame, &at_once);
         if (status == AMQP_STATUS_TIMEOUT) {
             return SAGA_OK;
         }
         if (status != AMQP_STATUS_OK) {
             return lost(fault, "the connection is lost", status);
         }
-        const enum saga_error error = take_frame(link, &frame, event, fault);
+        const enum saga_error error = take_frame(link, &frame, complete, fault);
         /* What a frame says has been copied; a body that is only read past must not pile up. */
         amqp_maybe_release_buffers(link->connection);
-        if (error != SAGA_OK || event->type != SAGA_AMQP_NOTHING) {
+        if (error != SAGA_OK || complete->event.type != SAGA_AMQP_NOTHING) {
             return error;
         }
     }
+    return SAGA_OK; /* more is at hand, and the next call about it */
+}
+
+enum saga_error saga_amqp_link_take(struct saga_amqp_link *link, struct saga_amqp_event *event,
+                                    struct saga_fault *fault) {
+    enum saga_error error = SAGA_OK;
+    content_clear(&link->shown);
+    link->shown.event.type = SAGA_AMQP_NOTHING;
+    if (!kept_take(link, &link->shown)) {
+        error = take_next(link, &link->shown, fault);
+    }
+    *event = link->shown.event;
+    return error;
 }
 
 void saga_amqp_link_wait(struct saga_amqp_link *link, int wake_fd, int timeout_ms) {
-    /* Frames may be in the library while the socket is silent. */
-    if (amqp_frames_enqueued(link->connection) || amqp_data_in_buffer(link->connection)) {
+    /* Frames may be in the library, and events here, while the socket is silent. */
+    if (link->first_kept != NULL || amqp_frames_enqueued(link->connection) ||
+        amqp_data_in_buffer(link->connection)) {
         return;
     }
     struct pollfd fds[2] = {{.fd = link->fd, .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}};

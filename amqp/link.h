@@ -38,6 +38,9 @@ struct saga_amqp_link_options {
 };
 #define SAGA_AMQP_TIMEOUT_MS  4000
 #define SAGA_AMQP_HEARTBEAT_S 10
+/* The stack of a thread that has a link: the library descends into headers that are tables in
+ * tables, and a frame of them (which anybody who may publish can send) takes nearly 3 MiB. */
+#define SAGA_AMQP_STACK_BYTES (8u << 20)
 
 /* Connects to the address's host number `host`, logs in, opens the channel.
  * Errors: UNREACHABLE, with the host and the reason (also a login that was

@@ -37,6 +37,7 @@ struct saga_amqp_publisher {
     bool gone;                   /* the thread has ended */
     struct saga_amqp_link *link; /* NULL: not connected */
     int64_t busy_since_ms;       /* with a call that may block; 0: not */
+    bool cut;                    /* by the watchdog */
     int64_t close_by_ms;
     struct saga_amqp_publisher_counts counts;
 
@@ -150,15 +151,20 @@ static void settle_numbers(struct saga_amqp_publisher *publisher,
     }
 }
 
-/* Which message came back is said by its id alone; where the same command is on its way twice,
- * the broker returns them in the order of publishing. */
+static bool same(const char *one, const char *other) {
+    return strcmp(one == NULL ? "" : one, other == NULL ? "" : other) == 0;
+}
+
+/* Which message came back is said by its id and its way alone; where the same command is on its way
+ * twice, the broker returns them in the order of publishing. */
 static void note_returned(struct saga_amqp_publisher *publisher,
                           const struct saga_amqp_message *message) {
     for (uint64_t number = publisher->first; number < publisher->next; number++) {
         struct saga_amqp_outgoing *outgoing = *place_of(publisher, number);
         if (outgoing != NULL && outgoing->message.mandatory && !outgoing->returned &&
-            message->message_id != NULL && outgoing->message.message_id != NULL &&
-            strcmp(message->message_id, outgoing->message.message_id) == 0) {
+            same(message->message_id, outgoing->message.message_id) &&
+            same(message->routing_key, outgoing->message.routing_key) &&
+            same(message->exchange, outgoing->message.exchange)) {
             outgoing->returned = true;
             return;
         }
@@ -216,17 +222,24 @@ static bool is_closing(struct saga_amqp_publisher *publisher) {
     return closing;
 }
 
-/* For the watchdog: from here on, until the next call, the thread may be held up. */
-static void note_busy(struct saga_amqp_publisher *publisher, bool busy) {
+/* For the watchdog: from here on the thread may be held up. */
+static void begin_publish(struct saga_amqp_publisher *publisher) {
     lock(publisher);
-    publisher->busy_since_ms = busy ? now_ms() : 0;
-    publisher->counts.unconfirmed = publisher->unconfirmed_count;
+    publisher->busy_since_ms = now_ms();
+    unlock(publisher);
+}
+
+static void end_publish(struct saga_amqp_publisher *publisher, enum saga_error error) {
+    lock(publisher);
+    publisher->busy_since_ms = 0;
+    publisher->counts.published += error != SAGA_ERROR_INVALID;
     unlock(publisher);
 }
 
 static void keep_link(struct saga_amqp_publisher *publisher, struct saga_amqp_link *link) {
     lock(publisher);
     publisher->link = link;
+    publisher->cut = false;
     publisher->counts.connections += link != NULL;
     unlock(publisher);
 }
@@ -282,7 +295,9 @@ static struct list take_burst(struct saga_amqp_publisher *publisher) {
 static enum saga_error publish_one(struct saga_amqp_publisher *publisher,
                                    struct saga_amqp_link *link, struct saga_amqp_outgoing *outgoing,
                                    struct saga_fault *fault) {
+    begin_publish(publisher);
     const enum saga_error error = saga_amqp_link_publish(link, &outgoing->message, fault);
+    end_publish(publisher, error);
     if (error == SAGA_ERROR_INVALID) {
         settle(publisher, outgoing, SAGA_AMQP_UNSENT);
         return SAGA_OK;
@@ -298,6 +313,12 @@ static enum saga_error publish_one(struct saga_amqp_publisher *publisher,
     return SAGA_OK;
 }
 
+static void count_unconfirmed(struct saga_amqp_publisher *publisher) {
+    lock(publisher);
+    publisher->counts.unconfirmed = publisher->unconfirmed_count;
+    unlock(publisher);
+}
+
 /* Publishes a burst; `count` says how many it had. */
 static enum saga_error publish_burst(struct saga_amqp_publisher *publisher,
                                      struct saga_amqp_link *link, uint32_t *count,
@@ -305,11 +326,7 @@ static enum saga_error publish_burst(struct saga_amqp_publisher *publisher,
     struct list burst = take_burst(publisher);
     enum saga_error error = SAGA_OK;
     *count = burst.count;
-    if (burst.count == 0) {
-        return SAGA_OK;
-    }
     const bool many = burst.count > 1;
-    note_busy(publisher, true);
     if (many) {
         saga_amqp_link_cork(link, true);
     }
@@ -320,13 +337,12 @@ static enum saga_error publish_burst(struct saga_amqp_publisher *publisher,
             settle(publisher, one, SAGA_AMQP_UNSENT);
         }
     }
-    if (many) {
+    if (many && error == SAGA_OK) {
         saga_amqp_link_cork(link, false);
     }
-    note_busy(publisher, false);
-    lock(publisher);
-    publisher->counts.published += *count;
-    unlock(publisher);
+    if (*count > 0) {
+        count_unconfirmed(publisher);
+    }
     return error;
 }
 
@@ -384,6 +400,17 @@ static enum saga_error prepare(struct saga_amqp_publisher *publisher, struct sag
     return error;
 }
 
+/* The library says of a connection that we have cut ourselves that it is broken. */
+static void explain_cut(struct saga_amqp_publisher *publisher, struct saga_fault *fault) {
+    lock(publisher);
+    if (publisher->cut) {
+        (void)saga_fault_set(fault, SAGA_ERROR_UNREACHABLE,
+                             "the broker does not read what is published: nothing for %u ms",
+                             publisher->options.stuck_ms);
+    }
+    unlock(publisher);
+}
+
 /* Connects, works until that breaks, and says why it did. */
 static void live_once(struct saga_amqp_publisher *publisher) {
     struct saga_fault fault = {0};
@@ -402,6 +429,7 @@ static void live_once(struct saga_amqp_publisher *publisher) {
         error = serve(publisher, link, &fault);
     }
     publisher->blocked = false;
+    explain_cut(publisher, &fault);
     lock(publisher);
     publisher->up = false; /* before the fates are told: who hears one puts nothing more */
     unlock(publisher);
@@ -449,16 +477,16 @@ static void *publish_for_ever(void *context) {
 /* ----------------------------------------------------------------- watchdog */
 
 /* A broker that does not read holds up a publish for ever; nothing but the end of the connection
- * lets go of it. */
+ * lets go of it. The same for whatever goes on when all should be over. */
 static void look(struct saga_amqp_publisher *publisher) {
     const int64_t now = now_ms();
     const bool busy = publisher->busy_since_ms != 0;
     const bool stuck = busy && now - publisher->busy_since_ms >= publisher->options.stuck_ms;
-    const bool late = busy && publisher->closing && now >= publisher->close_by_ms;
-    if (publisher->link != NULL && (stuck || late)) {
+    const bool late = publisher->closing && now >= publisher->close_by_ms + (busy ? 0 : FINISH_MS);
+    if (publisher->link != NULL && !publisher->cut && (stuck || late)) {
         saga_amqp_link_cut(publisher->link);
-        publisher->counts.stuck++;
-        publisher->busy_since_ms = now; /* once for each time */
+        publisher->cut = true;
+        publisher->counts.stuck += busy;
     }
 }
 
@@ -492,7 +520,12 @@ static void release(struct saga_amqp_publisher *publisher) {
 
 static enum saga_error start_threads(struct saga_amqp_publisher *publisher,
                                      struct saga_fault *fault) {
-    if (pthread_create(&publisher->thread, NULL, publish_for_ever, publisher) != 0) {
+    pthread_attr_t attributes;
+    (void)pthread_attr_init(&attributes);
+    (void)pthread_attr_setstacksize(&attributes, SAGA_AMQP_STACK_BYTES);
+    const int failed = pthread_create(&publisher->thread, &attributes, publish_for_ever, publisher);
+    (void)pthread_attr_destroy(&attributes);
+    if (failed != 0) {
         return saga_fault_set(fault, SAGA_ERROR_FAILED, "no thread for publishing");
     }
     if (pthread_create(&publisher->watchdog, NULL, watch, publisher) != 0) {

@@ -1,6 +1,19 @@
 # The client of the broker.
 saga_test(amqp_address_test SOURCES amqp_address_test.c scratch.c LINKS saga_amqp)
 saga_test(amqp_message_test LINKS saga_amqp)
+saga_test(amqp_dial_test LINKS saga_amqp)
+
+# What no real broker says, is said by one that plays scripts.
+add_library(saga_scripted_broker STATIC scripted_broker.c)
+target_include_directories(saga_scripted_broker PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(saga_scripted_broker PRIVATE saga_flags PUBLIC PkgConfig::CHECK Threads::Threads)
+add_library(saga_amqp_scene STATIC amqp_scene.c)
+target_include_directories(saga_amqp_scene PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(saga_amqp_scene PRIVATE saga_flags PUBLIC saga_amqp PkgConfig::CHECK
+    Threads::Threads)
+foreach(test amqp_hostile_link_test amqp_hostile_publisher_test)
+    saga_test(${test} LINKS saga_amqp_scene saga_scripted_broker)
+endforeach()
 
 # A broker of their own. It takes seconds and 150 MB to start, so one at a time.
 add_library(saga_broker_node STATIC broker_node.c)

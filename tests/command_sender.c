@@ -114,11 +114,11 @@ void command_sender_post(struct command_sender *sender, const struct saga_wire_c
 static void read_reply(const struct saga_amqp_message *message, struct command_reply *reply) {
     const char *outcome = saga_amqp_message_text(message, "saga-outcome");
     int64_t number = 0;
-    ck_assert_str_eq(message->exchange, COMMAND_SENDER_EXCHANGE);
     ck_assert_str_eq(message->content_type, "application/json");
     ck_assert(!message->persistent);
     *reply = (struct command_reply){0};
     (void)snprintf(reply->id, sizeof reply->id, "%s", message->correlation_id);
+    (void)snprintf(reply->exchange, sizeof reply->exchange, "%s", message->exchange);
     (void)snprintf(reply->outcome, sizeof reply->outcome, "%s", outcome == NULL ? "" : outcome);
     (void)snprintf(reply->body, sizeof reply->body, "%.*s", (int)message->body_size,
                    (const char *)message->body);

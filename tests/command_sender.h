@@ -36,6 +36,7 @@ void command_sender_post(struct command_sender *sender, const struct saga_wire_c
 
 struct command_reply {
     char id[SAGA_WIRE_ID_BYTES_MAX + 1];
+    char exchange[64];
     char outcome[32]; /* "": not said */
     bool replayed;
     int64_t attempt;

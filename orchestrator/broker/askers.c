@@ -94,8 +94,23 @@ char *saga_asker_outcome(const struct saga_id *id, const char *status) {
     return text_of(json_pack("{s:s, s:s}", "id", saga_id_text(id, text), "status", status));
 }
 
+/* What is quoted came from anybody, and may have been cut in the middle of a character: JSON is
+ * UTF-8. */
+static json_t *mended(const char *text) {
+    json_t *json = json_string(text);
+    char *copy = json == NULL ? strdup(text) : NULL;
+    for (char *c = copy; json == NULL && c != NULL && *c != '\0'; c++) {
+        if ((*c & 0x80) != 0) {
+            *c = '?';
+            json = json_string(copy);
+        }
+    }
+    free(copy);
+    return json;
+}
+
 char *saga_asker_refusal(const char *text) {
-    return text_of(json_pack("{s:s}", "error", text));
+    return text_of(json_pack("{s:o}", "error", mended(text)));
 }
 
 static void settled(struct saga_amqp_outgoing *outgoing, enum saga_amqp_fate fate) {

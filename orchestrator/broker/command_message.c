@@ -71,9 +71,7 @@ static void add_headers(struct saga_amqp_message *message, const struct saga_dis
     }
     saga_amqp_message_add_number(message, "saga-epoch", dispatch->epoch);
     saga_amqp_message_add_text(message, "traceparent", texts->traceparent);
-    for (size_t i = 0;
-         definition->header_names[i] != NULL && message->header_count < SAGA_AMQP_HEADERS_MAX;
-         i++) {
+    for (size_t i = 0; definition->header_names[i] != NULL; i++) {
         saga_amqp_message_add_text(message, definition->header_names[i],
                                    definition->header_values[i]);
     }

@@ -38,6 +38,11 @@ static struct saga_delivered_message *make(const struct saga_amqp_message *messa
     return made;
 }
 
+static bool has_number(const struct saga_amqp_message *message, const char *name) {
+    int64_t number;
+    return saga_amqp_message_number(message, name, &number);
+}
+
 /* 0: no header says it, so the body's event decides. False: the header says nonsense. */
 static bool read_verdict(const struct saga_amqp_message *message, uint8_t *verdict) {
     static const uint8_t verdicts[] = {
@@ -48,7 +53,7 @@ static bool read_verdict(const struct saga_amqp_message *message, uint8_t *verdi
     const char *text = saga_amqp_message_text(message, "saga-outcome");
     *verdict = 0;
     if (text == NULL) {
-        return true;
+        return !has_number(message, "saga-outcome");
     }
     const enum saga_wire_outcome outcome = saga_wire_outcome_parse(text, strlen(text));
     if (outcome == SAGA_WIRE_NONE) {
@@ -58,12 +63,23 @@ static bool read_verdict(const struct saga_amqp_message *message, uint8_t *verdi
     return true;
 }
 
+/* 0: not said. False: the header says nonsense. */
+static bool read_attempt(const struct saga_amqp_message *message, uint32_t *attempt) {
+    int64_t number = 0;
+    if (!saga_amqp_message_number(message, "saga-attempt", &number) &&
+        saga_amqp_message_text(message, "saga-attempt") != NULL) {
+        return false;
+    }
+    *attempt = (uint32_t)number;
+    return number >= 0 && number <= UINT32_MAX;
+}
+
 struct saga_delivered_message *saga_delivered_reply(const struct saga_amqp_message *message,
                                                     const char **why) {
     struct saga_command_id id;
     const char *step = NULL;
     size_t step_size = 0;
-    int64_t attempt = 0;
+    uint32_t attempt;
     uint8_t verdict;
     char *at;
     *why = NULL;
@@ -77,8 +93,7 @@ struct saga_delivered_message *saga_delivered_reply(const struct saga_amqp_messa
         *why = "a reply whose header saga-outcome is no outcome";
         return NULL;
     }
-    if (saga_amqp_message_number(message, "saga-attempt", &attempt) &&
-        (attempt < 0 || attempt > UINT32_MAX)) {
+    if (!read_attempt(message, &attempt)) {
         *why = "a reply whose header saga-attempt is no attempt's number";
         return NULL;
     }
@@ -86,12 +101,22 @@ struct saga_delivered_message *saga_delivered_reply(const struct saga_amqp_messa
     if (made != NULL) {
         made->request.type = SAGA_REQUEST_REPLY;
         made->request.command = id;
-        made->request.attempt = (uint32_t)attempt;
+        made->request.attempt = attempt;
         made->request.verdict = verdict;
         made->request.step =
             (struct saga_bytes){.data = copy(&at, step, step_size), .size = (uint32_t)step_size};
     }
     return made;
+}
+
+/* As the API wants it: what is shown and logged need not be escaped. */
+static bool is_printable(const char *text) {
+    for (; *text != '\0'; text++) {
+        if (*text < ' ' || *text > '~') {
+            return false;
+        }
+    }
+    return true;
 }
 
 struct saga_delivered_message *saga_delivered_start(const struct saga_amqp_message *message,
@@ -109,6 +134,11 @@ struct saga_delivered_message *saga_delivered_start(const struct saga_amqp_messa
     if (key_size <= 1) {
         *why = "a start without a message_id: it is the start key, without which a redelivery "
                "would start a second saga";
+        return NULL;
+    }
+    if (!is_printable(message->message_id)) {
+        *why = "a start whose message_id is no start key: it has other characters than printable "
+               "ASCII";
         return NULL;
     }
     struct saga_delivered_message *made =
