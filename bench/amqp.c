@@ -103,15 +103,19 @@ static void fill_in(struct options *options) {
 }
 
 static void read_options(struct options *options, int argc, char **argv) {
-    static const struct option names[] = {
-        {"rounds", required_argument, NULL, 'r'},     {"seconds", required_argument, NULL, 's'},
-        {"in-flight", required_argument, NULL, 'n'},  {"amqp", required_argument, NULL, 'a'},
-        {"broker-pid", required_argument, NULL, 'b'}, {"data-dir", required_argument, NULL, 'd'},
-        {"only", required_argument, NULL, 'o'},       {"slots", required_argument, NULL, 'l'},
-        {"smoke", no_argument, NULL, 'k'},            {NULL, 0, NULL, 0}};
+    static const struct option names[] = {{"rounds", required_argument, NULL, 'r'},
+                                          {"seconds", required_argument, NULL, 's'},
+                                          {"in-flight", required_argument, NULL, 'n'},
+                                          {"amqp", required_argument, NULL, 'a'},
+                                          {"broker-pid", required_argument, NULL, 'b'},
+                                          {"data-dir", required_argument, NULL, 'd'},
+                                          {"only", required_argument, NULL, 'o'},
+                                          {"slots", required_argument, NULL, 'l'},
+                                          {"smoke", no_argument, NULL, 'k'},
+                                          {NULL, 0, NULL, 0}};
     int option;
-    *options = (struct options){
-        .rounds = 5, .seconds = 2, .url = getenv("AMQP_URL"), .slots = 200000};
+    *options =
+        (struct options){.rounds = 5, .seconds = 2, .url = getenv("AMQP_URL"), .slots = 200000};
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
         switch (option) {
         case 'r':
@@ -316,7 +320,8 @@ static void print_row(const struct run *run, size_t mode, size_t n, enum kind ki
     char sagas[16] = "";
     char commit[16] = "";
     for (size_t i = 0; i < SAGA_BENCH_SHARES; i++) {
-        cpu[i] = median_of(cell, rounds, offsetof(struct saga_bench_rate, cpu_us) + i * sizeof *cpu);
+        cpu[i] =
+            median_of(cell, rounds, offsetof(struct saga_bench_rate, cpu_us) + i * sizeof *cpu);
     }
     const double all = cpu[0] + cpu[1] + cpu[2];
     if (kind != RAW) {
@@ -330,20 +335,23 @@ static void print_row(const struct run *run, size_t mode, size_t n, enum kind ki
                            median_ratio(cell, &run->cells[mode][n][RAW], rounds));
         }
     }
-    (void)printf("| %s | %zu | %s | %.0f | %s | %s | %s | %.1f | %.1f | %.1f | %.0f, %.0f, %.0f |\n",
-                 mode == 0 ? "transient" : "persistent", options->numbers[n], kind_names[kind],
-                 median_of(cell, rounds, offsetof(struct saga_bench_rate, commands)), sagas, ratio,
-                 commit, cpu[SAGA_BENCH_CLIENT], cpu[SAGA_BENCH_PARTICIPANTS],
-                 cpu[SAGA_BENCH_BROKER], 100 * cpu[SAGA_BENCH_CLIENT] / all,
-                 100 * cpu[SAGA_BENCH_PARTICIPANTS] / all, 100 * cpu[SAGA_BENCH_BROKER] / all);
+    (void)printf(
+        "| %s | %zu | %s | %.0f | %s | %s | %s | %.1f | %.1f | %.1f | %.0f, %.0f, %.0f |\n",
+        mode == 0 ? "transient" : "persistent", options->numbers[n], kind_names[kind],
+        median_of(cell, rounds, offsetof(struct saga_bench_rate, commands)), sagas, ratio, commit,
+        cpu[SAGA_BENCH_CLIENT], cpu[SAGA_BENCH_PARTICIPANTS], cpu[SAGA_BENCH_BROKER],
+        100 * cpu[SAGA_BENCH_CLIENT] / all, 100 * cpu[SAGA_BENCH_PARTICIPANTS] / all,
+        100 * cpu[SAGA_BENCH_BROKER] / all);
 }
 
 static void report(const struct run *run) {
-    (void)printf("medians of %zu rounds of %.1f s; us of CPU for each command, and its share in %%: "
-                 "client or daemon, participants, broker\n",
-                 run->options.rounds, run->options.seconds);
-    (void)printf("| commands | in flight | what | commands/s | sagas/s | of raw | commands a commit "
-                 "| daemon us | participants us | broker us | %% |\n");
+    (void)printf(
+        "medians of %zu rounds of %.1f s; us of CPU for each command, and its share in %%: "
+        "client or daemon, participants, broker\n",
+        run->options.rounds, run->options.seconds);
+    (void)printf(
+        "| commands | in flight | what | commands/s | sagas/s | of raw | commands a commit "
+        "| daemon us | participants us | broker us | %% |\n");
     (void)printf("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for (size_t mode = 0; mode < 2; mode++) {
         for (size_t n = 0; n < run->options.number_count; n++) {

@@ -37,9 +37,9 @@ static enum saga_error answer(struct saga_amqp_link *link, const struct saga_amq
     char body[512];
     int64_t attempt = 1;
     (void)saga_amqp_message_number(command, "saga-attempt", &attempt);
-    const int size = snprintf(body, sizeof body,
-                              "{\"id\":\"%s\",\"content\":null,\"reply_state\":\"DONE\"}",
-                              command->correlation_id);
+    const int size =
+        snprintf(body, sizeof body, "{\"id\":\"%s\",\"content\":null,\"reply_state\":\"DONE\"}",
+                 command->correlation_id);
     struct saga_amqp_message reply = {
         .exchange = command->exchange,
         .routing_key = command->reply_to,
@@ -58,6 +58,7 @@ static enum saga_error answer_what_is_at_hand(struct saga_amqp_link *link,
                                               struct saga_fault *fault) {
     struct saga_amqp_event event;
     uint64_t last = 0;
+    saga_amqp_link_cork(link, true);
     enum saga_error error = saga_amqp_link_take(link, &event, fault);
     while (error == SAGA_OK && event.type != SAGA_AMQP_NOTHING) {
         if (event.type == SAGA_AMQP_DELIVERED && event.message.reply_to != NULL) {
@@ -68,7 +69,11 @@ static enum saga_error answer_what_is_at_hand(struct saga_amqp_link *link,
             error = saga_amqp_link_take(link, &event, fault);
         }
     }
-    return error == SAGA_OK && last != 0 ? saga_amqp_link_ack(link, last, true, fault) : error;
+    if (error == SAGA_OK && last != 0) {
+        error = saga_amqp_link_ack(link, last, true, fault);
+    }
+    saga_amqp_link_cork(link, false);
+    return error;
 }
 
 static _Noreturn void echo(const struct saga_bench_site *site, int ready) {

@@ -18,8 +18,6 @@ struct raw {
     struct saga_command_message *command;
     size_t in_flight;
     uint64_t answered;
-    uint64_t confirmed; /* the highest number */
-    uint64_t published;
 };
 
 static double now_s(void) {
@@ -85,12 +83,10 @@ static enum saga_error take(struct raw *raw, struct saga_fault *fault) {
             raw->answered++;
             raw->in_flight--;
             break;
-        case SAGA_AMQP_CONFIRMED:
-            raw->confirmed = event.tag > raw->confirmed ? event.tag : raw->confirmed;
-            break;
         case SAGA_AMQP_RETURNED:
         case SAGA_AMQP_REFUSED:
             saga_bench_die("raw client", "the broker gives a command back");
+        case SAGA_AMQP_CONFIRMED: /* the reply has said so, too */
         case SAGA_AMQP_NOTHING:
         case SAGA_AMQP_BLOCKED:
         case SAGA_AMQP_UNBLOCKED:
@@ -104,10 +100,16 @@ static enum saga_error take(struct raw *raw, struct saga_fault *fault) {
 static void turn(struct raw *raw, size_t target) {
     struct saga_fault fault;
     enum saga_error error = SAGA_OK;
+    const bool many = raw->in_flight + 1 < target; /* as the publisher does it */
+    if (many) {
+        saga_amqp_link_cork(raw->link, true);
+    }
     while (error == SAGA_OK && raw->in_flight < target) {
         error = saga_amqp_link_publish(raw->link, &raw->command->outgoing.message, &fault);
         raw->in_flight++;
-        raw->published++;
+    }
+    if (many) {
+        saga_amqp_link_cork(raw->link, false);
     }
     if (error == SAGA_OK && raw->in_flight > 0) {
         saga_amqp_link_wait(raw->link, -1, -1);

@@ -124,6 +124,13 @@ static void changed(void *context, const struct saga_id *id, const char *status)
     }
 }
 
+static void released(void *context) {
+    struct client *client = context;
+    if (client->broker != NULL) {
+        saga_broker_push(client->broker);
+    }
+}
+
 static void say(void *context, bool alarming, const char *text) {
     struct client *client = context;
     if (alarming) {
@@ -152,7 +159,7 @@ static void open_engine(struct client *client) {
     struct saga_fault fault;
     const struct saga_log_options log = {.data_dir = client->site->dir};
     const struct saga_outlet outlet = {
-        .context = client, .send = send_command, .changed = changed};
+        .context = client, .send = send_command, .changed = changed, .released = released};
     saga_engine_config_default(&config);
     config.random = random_bytes;
     check(saga_log_open(&client->log, &log, &fault), "log", &fault);
@@ -200,10 +207,8 @@ static void open_broker(struct client *client, bool persistent) {
 static void start_loop(struct client *client) {
     static const struct saga_journal journal = {
         .fd = STDERR_FILENO, .format = SAGA_JOURNAL_TEXT, .level = SAGA_JOURNAL_WARNING};
-    const struct saga_loop_options options = {.engine = client->engine,
-                                              .log = client->log,
-                                              .inbox = client->inbox,
-                                              .journal = &journal};
+    const struct saga_loop_options options = {
+        .engine = client->engine, .log = client->log, .inbox = client->inbox, .journal = &journal};
     struct saga_fault fault;
     check(saga_loop_start(&client->loop, &options, &fault), "loop", &fault);
 }
@@ -237,10 +242,8 @@ static void stats_answered(struct saga_request *request) {
 /* The log is the engine's thread's, so that is who counts. */
 static double commits_of(struct client *client) {
     struct saga_engine_stats stats;
-    struct saga_request request = {.type = SAGA_REQUEST_STATS,
-                                   .stats = &stats,
-                                   .answered = stats_answered,
-                                   .context = client};
+    struct saga_request request = {
+        .type = SAGA_REQUEST_STATS, .stats = &stats, .answered = stats_answered, .context = client};
     saga_inbox_put(client->inbox, &request);
     (void)pthread_mutex_lock(&client->mutex);
     while (!client->counted) {

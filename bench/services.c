@@ -32,8 +32,8 @@ static void make_slots(const char *dir, size_t count) {
         SAGA_OK) {
         saga_bench_die("slots", fault.text);
     }
-    if (sql == NULL || sqlite3_exec(saga_participant_database(participant), sql, NULL, NULL,
-                                    &why) != SQLITE_OK) {
+    if (sql == NULL ||
+        sqlite3_exec(saga_participant_database(participant), sql, NULL, NULL, &why) != SQLITE_OK) {
         saga_bench_die("slots", why == NULL ? "no memory" : why);
     }
     sqlite3_free(sql);
