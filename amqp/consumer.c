@@ -13,6 +13,9 @@
 
 #define FINISH_MS 1000
 #define PULSE_MS  1000
+/* A close that has not come to its end by then is no longer patient: the broker does not read the
+ * last settlements, or does not stop talking. */
+#define CLOSE_MS 3000
 
 struct settlement {
     struct saga_amqp_ticket ticket;
@@ -37,7 +40,9 @@ struct saga_amqp_consumer {
     bool called; /* the thread will look at them */
     bool stopping;
     bool closing;
-    bool quiet; /* nothing more will be delivered */
+    bool quiet;                  /* nothing more will be delivered */
+    bool gone;                   /* the thread has ended */
+    struct saga_amqp_link *link; /* NULL: not connected */
     struct saga_amqp_consumer_counts counts;
 
     /* The thread's own. */
@@ -384,6 +389,13 @@ static enum saga_error serve(struct saga_amqp_consumer *consumer, struct saga_am
     return error;
 }
 
+static void keep_link(struct saga_amqp_consumer *consumer, struct saga_amqp_link *link) {
+    lock(consumer);
+    consumer->link = link;
+    consumer->counts.connections += link != NULL;
+    unlock(consumer);
+}
+
 static void live_once(struct saga_amqp_consumer *consumer) {
     struct saga_fault fault = {0};
     struct saga_amqp_link *link = NULL;
@@ -394,9 +406,7 @@ static void live_once(struct saga_amqp_consumer *consumer) {
     consumer->connection++;
     consumer->look_ms = now_ms() + consumer->options.passive_ms;
     if (error == SAGA_OK) {
-        lock(consumer);
-        consumer->counts.connections++;
-        unlock(consumer);
+        keep_link(consumer, link);
         error = prepare(consumer, link, &fault);
     }
     if (error == SAGA_OK) {
@@ -406,6 +416,7 @@ static void live_once(struct saga_amqp_consumer *consumer) {
     }
     if (link != NULL) {
         consumer->oversized_before += saga_amqp_link_oversized(link);
+        keep_link(consumer, NULL);
     }
     if (error == SAGA_OK) {
         saga_amqp_link_finish(link, FINISH_MS);
@@ -416,16 +427,22 @@ static void live_once(struct saga_amqp_consumer *consumer) {
     }
 }
 
-static void sleep_until(struct saga_amqp_consumer *consumer, uint32_t delay_ms) {
+/* With the lock. */
+static void sleep_for(struct saga_amqp_consumer *consumer, int64_t duration_ms) {
     struct timespec until;
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += delay_ms / 1000;
-    until.tv_nsec += (long)(delay_ms % 1000) * 1000000;
+    until.tv_sec += duration_ms / 1000;
+    until.tv_nsec += (long)(duration_ms % 1000) * 1000000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
+    (void)pthread_cond_timedwait(&consumer->woken, &consumer->mutex, &until);
+}
+
+static void sleep_before_next(struct saga_amqp_consumer *consumer, uint32_t delay_ms) {
+    const int64_t until_ms = now_ms() + delay_ms;
     lock(consumer);
-    while (!consumer->stopping &&
-           pthread_cond_timedwait(&consumer->woken, &consumer->mutex, &until) == 0) {
+    while (!consumer->stopping && now_ms() < until_ms) {
+        sleep_for(consumer, until_ms - now_ms());
     }
     unlock(consumer);
 }
@@ -435,10 +452,14 @@ static void *consume_for_ever(void *context) {
     while (!flag(consumer, &consumer->stopping)) {
         live_once(consumer);
         if (!flag(consumer, &consumer->stopping)) {
-            sleep_until(consumer, saga_amqp_dial_failed(&consumer->dial));
+            sleep_before_next(consumer, saga_amqp_dial_failed(&consumer->dial));
         }
     }
-    be_quiet(consumer);
+    lock(consumer);
+    consumer->quiet = true;
+    consumer->gone = true;
+    (void)pthread_cond_broadcast(&consumer->woken);
+    unlock(consumer);
     return NULL;
 }
 
@@ -454,6 +475,15 @@ static void release(struct saga_amqp_consumer *consumer) {
     free(consumer->granting.items);
     free(consumer->unsettled);
     free(consumer);
+}
+
+static bool start_thread(struct saga_amqp_consumer *consumer) {
+    pthread_attr_t attributes;
+    (void)pthread_attr_init(&attributes);
+    (void)pthread_attr_setstacksize(&attributes, SAGA_AMQP_STACK_BYTES);
+    const int failed = pthread_create(&consumer->thread, &attributes, consume_for_ever, consumer);
+    (void)pthread_attr_destroy(&attributes);
+    return failed == 0;
 }
 
 enum saga_error saga_amqp_consumer_open(struct saga_amqp_consumer **consumer,
@@ -483,8 +513,7 @@ enum saga_error saga_amqp_consumer_open(struct saga_amqp_consumer **consumer,
     (void)pthread_condattr_destroy(&attributes);
     saga_amqp_dial_init(&opened->dial, options->link.address->host_count, options->seed);
     *consumer = opened; /* before its first callback */
-    if (opened->unsettled == NULL || opened->wake_fd < 0 ||
-        pthread_create(&opened->thread, NULL, consume_for_ever, opened) != 0) {
+    if (opened->unsettled == NULL || opened->wake_fd < 0 || !start_thread(opened)) {
         *consumer = NULL;
         release(opened);
         return saga_fault_set(fault, SAGA_ERROR_FAILED,
@@ -509,13 +538,23 @@ static void ask_to_end(struct saga_amqp_consumer *consumer, bool *which) {
     wake(consumer);
 }
 
-void saga_amqp_consumer_stop(struct saga_amqp_consumer *consumer) {
-    ask_to_end(consumer, &consumer->stopping);
+/* Waits until the thread has set `which`; from CLOSE_MS on with no more patience for the broker. */
+static void await(struct saga_amqp_consumer *consumer, const bool *which) {
+    const int64_t late_ms = now_ms() + CLOSE_MS;
     lock(consumer);
-    while (!consumer->quiet) {
-        (void)pthread_cond_wait(&consumer->woken, &consumer->mutex);
+    while (!*which) {
+        const int64_t left_ms = late_ms - now_ms();
+        if (left_ms <= 0 && consumer->link != NULL) {
+            saga_amqp_link_cut(consumer->link);
+        }
+        sleep_for(consumer, left_ms > 0 ? left_ms : FINISH_MS);
     }
     unlock(consumer);
+}
+
+void saga_amqp_consumer_stop(struct saga_amqp_consumer *consumer) {
+    ask_to_end(consumer, &consumer->stopping);
+    await(consumer, &consumer->quiet);
 }
 
 void saga_amqp_consumer_close(struct saga_amqp_consumer *consumer) {
@@ -523,6 +562,7 @@ void saga_amqp_consumer_close(struct saga_amqp_consumer *consumer) {
         return;
     }
     ask_to_end(consumer, &consumer->closing);
+    await(consumer, &consumer->gone);
     (void)pthread_join(consumer->thread, NULL);
     release(consumer);
 }

@@ -304,7 +304,8 @@ void saga_amqp_link_close(struct saga_amqp_link *link) {
 }
 
 /* A socket that is closed while something unread is in it drops what was written last. So the
- * broker is asked to close it, and what comes until then is thrown away, without a look at it. */
+ * broker is asked to close it, and what comes until then is thrown away without a look at it. (It
+ * waits for our end of the stream to do so.) */
 void saga_amqp_link_finish(struct saga_amqp_link *link, uint32_t timeout_ms) {
     const int64_t until_ms = now_ms() + timeout_ms;
     amqp_connection_close_t farewell = {.reply_code = AMQP_REPLY_SUCCESS,
@@ -313,7 +314,8 @@ void saga_amqp_link_finish(struct saga_amqp_link *link, uint32_t timeout_ms) {
     /* Where there is no room for it, the broker does not read: sending would wait for ever. */
     bool goes_on = poll(&peer, 1, (int)timeout_ms) == 1 && (peer.revents & POLLOUT) != 0 &&
                    amqp_send_method(link->connection, 0, AMQP_CONNECTION_CLOSE_METHOD, &farewell) ==
-                       AMQP_STATUS_OK;
+                       AMQP_STATUS_OK &&
+                   shutdown(link->fd, SHUT_WR) == 0;
     peer.events = POLLIN;
     while (goes_on) {
         char unread[4096];
@@ -324,8 +326,11 @@ void saga_amqp_link_finish(struct saga_amqp_link *link, uint32_t timeout_ms) {
     saga_amqp_link_close(link);
 }
 
+/* A shutdown alone lets go on reading what still comes, and that may be without end. */
 void saga_amqp_link_cut(struct saga_amqp_link *link) {
+    static const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
     (void)shutdown(link->fd, SHUT_RDWR);
+    (void)connect(link->fd, &nobody, sizeof nobody);
 }
 
 /* ----------------------------------------------------------------- topology */

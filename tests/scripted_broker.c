@@ -329,6 +329,7 @@ void script_answer(struct scripted_peer *peer, const struct script_heard *heard)
         return;
     }
     script_method(peer, heard->channel, heard->method + 1, &answer);
+    peer->gone = peer->gone || heard->method == SCRIPT_CONNECTION_CLOSE;
 }
 
 bool script_until(struct scripted_peer *peer, uint32_t method, struct script_heard *heard) {

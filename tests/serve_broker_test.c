@@ -341,6 +341,62 @@ START_TEST(a_stop_in_the_middle_loses_nothing_and_doubles_nothing) {
 }
 END_TEST
 
+#define KILLS         12u
+#define KILL_COMMANDS 600u
+
+/* A command about a slot that is nobody's: rejected, and one effect all the same. */
+static void post_hopeless(unsigned number) {
+    struct saga_wire_command command = fixture_command("parking.block", "action", "block");
+    char body[128];
+    command.saga = fixture_saga(number);
+    fixture_identify(&command);
+    (void)snprintf(body, sizeof body, "{\"parking_slot_ref_no\": \"nowhere:%s\"}", command.saga);
+    command = fixture_with_body(command, body);
+    command_sender_post(&sender, &command);
+}
+
+/* Which command of the fixture's it answers; its saga's id ends with the number. */
+static unsigned answered_by(const struct command_reply *reply) {
+    const unsigned long number = strtoul(reply->id + SAGA_WIRE_SAGA_BYTES - 12, NULL, 16);
+    ck_assert_uint_lt(number, KILL_COMMANDS);
+    ck_assert_str_eq(reply->outcome, "rejected");
+    return (unsigned)number;
+}
+
+/* Nobody sends anything again: what a death leaves unanswered, the next life answers. */
+START_TEST(kills_at_any_time_leave_no_command_unanswered_and_none_done_twice) {
+    static bool answered[KILL_COMMANDS];
+    unsigned count = 0, lives = 1;
+    begin(15);
+    start_with("--prefetch", "40");
+    service_process_await(&service, CONNECTED);
+    command_sender_open(&sender, url);
+    for (unsigned i = 0; i < KILL_COMMANDS; i++) {
+        post_hopeless(i);
+    }
+    while (count < KILL_COMMANDS) {
+        struct command_reply reply;
+        command_sender_next(&sender, &reply);
+        const unsigned number = answered_by(&reply);
+        count += !answered[number];
+        answered[number] = true;
+        if (lives <= KILLS && count >= lives * (KILL_COMMANDS / (KILLS + 1))) {
+            const int status = service_process_end(&service, SIGKILL, STOP_MS);
+            ck_assert(WIFSIGNALED(status));
+            start_with("--prefetch", "40");
+            lives++;
+        }
+    }
+    ck_assert_uint_eq(lives, KILLS + 1);
+    stop();
+    ck_assert_int_eq(count_of("SELECT count(DISTINCT command_id) FROM effects"), KILL_COMMANDS);
+    ck_assert_int_eq(effects(), KILL_COMMANDS);
+    ck_assert_int_eq(messages_in("parking"), 0);
+    ck_assert_int_eq(messages_in("parking.dead"), 0);
+    end();
+}
+END_TEST
+
 START_TEST(a_service_that_was_paused_goes_on) {
     begin(8);
     make_slots(3);
@@ -484,6 +540,7 @@ int main(void) {
     tcase_add_loop_test(tests, a_death_around_the_commit_leaves_one_effect, 0, 2);
     tcase_add_test(tests, a_service_finds_its_broker_again);
     tcase_add_test(tests, a_stop_in_the_middle_loses_nothing_and_doubles_nothing);
+    tcase_add_test(tests, kills_at_any_time_leave_no_command_unanswered_and_none_done_twice);
     tcase_add_test(tests, a_service_that_was_paused_goes_on);
     tcase_add_test(tests, replies_wait_out_an_alarm);
     tcase_add_test(tests, a_stop_during_an_alarm_does_not_wait_for_its_end);

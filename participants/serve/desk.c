@@ -549,6 +549,15 @@ void saga_desk_count(struct saga_desk *desk, struct saga_desk_counts *counts) {
     unlock(desk);
 }
 
+static void tell_the_sum(struct saga_desk *desk) {
+    const struct saga_desk_counts *counts = &desk->counts; /* no thread is left to change them */
+    saga_notices_say(&desk->turns,
+                     "ended: %" PRIu64 " commands were delivered, %" PRIu64 " answered, %" PRIu64
+                     " refused, %" PRIu64 " answered where nobody listened",
+                     counts->delivered, counts->answered, counts->refused,
+                     counts->unroutable + counts->given_up);
+}
+
 void saga_desk_close(struct saga_desk *desk) {
     if (desk == NULL) {
         return;
@@ -561,5 +570,6 @@ void saga_desk_close(struct saga_desk *desk) {
     desk->closing = true; /* a reply that cannot leave now will not */
     unlock(desk);
     close_links(desk);
+    tell_the_sum(desk);
     desk_free(desk);
 }
