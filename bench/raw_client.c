@@ -120,9 +120,11 @@ static void turn(struct raw *raw, size_t target) {
     }
 }
 
+/* At least one command. */
 static void turn_for(struct raw *raw, size_t target, double seconds) {
     const double until = now_s() + seconds;
-    while (now_s() < until) {
+    const uint64_t before = raw->answered;
+    while (now_s() < until || raw->answered == before) {
         turn(raw, target);
     }
 }
