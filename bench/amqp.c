@@ -303,56 +303,71 @@ static double median_of(const struct cell *cell, size_t rounds, size_t at) {
     return median(values, rounds);
 }
 
-static double median_ratio(const struct cell *cell, const struct cell *ceiling, size_t rounds) {
+/* What all processes use together for a command. */
+static double cpu_of_all(const struct saga_bench_rate *rate) {
+    return rate->cpu_us[SAGA_BENCH_CLIENT] + rate->cpu_us[SAGA_BENCH_PARTICIPANTS] +
+           rate->cpu_us[SAGA_BENCH_BROKER];
+}
+
+/* How many commands there are for each of the ceiling's: in the same time, or (`by_cpu`) for the
+ * same CPU. */
+static double median_ratio(const struct cell *cell, const struct cell *ceiling, size_t rounds,
+                           bool by_cpu) {
     double values[ROUNDS_MAX];
     for (size_t i = 0; i < rounds; i++) {
-        values[i] = cell->rounds[i].commands / ceiling->rounds[i].commands;
+        values[i] = by_cpu ? cpu_of_all(&ceiling->rounds[i]) / cpu_of_all(&cell->rounds[i])
+                           : cell->rounds[i].commands / ceiling->rounds[i].commands;
     }
     return median(values, rounds);
 }
 
+/* " 12.3 |", or an empty field. */
+static void print_field(bool is_known, int digits, double value) {
+    if (is_known) {
+        (void)printf(" %.*f |", digits, value);
+    } else {
+        (void)printf(" |");
+    }
+}
+
 static void print_row(const struct run *run, size_t mode, size_t n, enum kind kind) {
-    const struct options *options = &run->options;
+    const size_t rounds = run->options.rounds;
     const struct cell *cell = &run->cells[mode][n][kind];
-    const size_t rounds = options->rounds;
+    const struct cell *raw = &run->cells[mode][n][RAW];
+    const bool has_broker = run->site.broker != 0;
+    const bool has_ratio = kind != RAW && run->options.wanted[RAW];
     double cpu[SAGA_BENCH_SHARES];
-    char ratio[16] = "";
-    char sagas[16] = "";
-    char commit[16] = "";
+    double all = 0;
     for (size_t i = 0; i < SAGA_BENCH_SHARES; i++) {
         cpu[i] =
             median_of(cell, rounds, offsetof(struct saga_bench_rate, cpu_us) + i * sizeof *cpu);
+        all += cpu[i];
     }
-    const double all = cpu[0] + cpu[1] + cpu[2];
-    if (kind != RAW) {
-        (void)snprintf(sagas, sizeof sagas, "%.0f",
-                       median_of(cell, rounds, offsetof(struct saga_bench_rate, sagas)));
-        (void)snprintf(
-            commit, sizeof commit, "%.1f",
-            median_of(cell, rounds, offsetof(struct saga_bench_rate, commands_per_commit)));
-        if (options->wanted[RAW]) {
-            (void)snprintf(ratio, sizeof ratio, "%.2f",
-                           median_ratio(cell, &run->cells[mode][n][RAW], rounds));
-        }
+    (void)printf("| %s | %zu | %s |", mode == 0 ? "transient" : "persistent",
+                 run->options.numbers[n], kind_names[kind]);
+    print_field(true, 0, median_of(cell, rounds, offsetof(struct saga_bench_rate, commands)));
+    print_field(kind != RAW, 0, median_of(cell, rounds, offsetof(struct saga_bench_rate, sagas)));
+    print_field(has_ratio, 2, has_ratio ? median_ratio(cell, raw, rounds, false) : 0);
+    print_field(has_ratio && has_broker, 2, has_ratio ? median_ratio(cell, raw, rounds, true) : 0);
+    print_field(kind != RAW, 1,
+                median_of(cell, rounds, offsetof(struct saga_bench_rate, commands_per_commit)));
+    for (size_t i = 0; i < SAGA_BENCH_SHARES; i++) {
+        print_field(i != SAGA_BENCH_BROKER || has_broker, 1, cpu[i]);
     }
-    (void)printf(
-        "| %s | %zu | %s | %.0f | %s | %s | %s | %.1f | %.1f | %.1f | %.0f, %.0f, %.0f |\n",
-        mode == 0 ? "transient" : "persistent", options->numbers[n], kind_names[kind],
-        median_of(cell, rounds, offsetof(struct saga_bench_rate, commands)), sagas, ratio, commit,
-        cpu[SAGA_BENCH_CLIENT], cpu[SAGA_BENCH_PARTICIPANTS], cpu[SAGA_BENCH_BROKER],
-        100 * cpu[SAGA_BENCH_CLIENT] / all, 100 * cpu[SAGA_BENCH_PARTICIPANTS] / all,
-        100 * cpu[SAGA_BENCH_BROKER] / all);
+    print_field(has_broker, 0, 100 * cpu[SAGA_BENCH_CLIENT] / all);
+    print_field(has_broker, 0, 100 * cpu[SAGA_BENCH_PARTICIPANTS] / all);
+    print_field(has_broker, 0, 100 * cpu[SAGA_BENCH_BROKER] / all);
+    (void)printf("\n");
 }
 
 static void report(const struct run *run) {
-    (void)printf(
-        "medians of %zu rounds of %.1f s; us of CPU for each command, and its share in %%: "
-        "client or daemon, participants, broker\n",
-        run->options.rounds, run->options.seconds);
-    (void)printf(
-        "| commands | in flight | what | commands/s | sagas/s | of raw | commands a commit "
-        "| daemon us | participants us | broker us | %% |\n");
-    (void)printf("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
+    (void)printf("medians of %zu rounds of %.1f s; us of CPU for each command, and shares of it\n",
+                 run->options.rounds, run->options.seconds);
+    (void)printf("| commands | in flight | what | commands/s | sagas/s | of raw | of raw, by CPU | "
+                 "commands a commit | client, daemon: us | participants: us | broker: us | client, "
+                 "daemon: %% | participants: %% | broker: %% |\n"
+                 "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | "
+                 "--- |\n");
     for (size_t mode = 0; mode < 2; mode++) {
         for (size_t n = 0; n < run->options.number_count; n++) {
             for (size_t kind = 0; kind < KINDS; kind++) {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "bench_saga.h"
@@ -52,8 +53,8 @@ static void make_command(struct raw *raw, struct saga_definition *definition, bo
     const struct saga_command_envelope envelope = {
         .exchange = SAGA_BENCH_EXCHANGE, .reply_to = REPLY_QUEUE, .persistent = persistent};
     const struct timespec now = {.tv_sec = time(NULL)};
-    const struct saga_dispatch dispatch = {
-        .id = {.saga = {.bytes = {1}}, .operation = SAGA_ACTION, .incarnation = 1, .revision = 1},
+    struct saga_dispatch dispatch = {
+        .id = {.operation = SAGA_ACTION, .incarnation = 1, .revision = 1},
         .definition = definition,
         .participant = "echo",
         .name = saga_definition_command_name(definition, 0, SAGA_ACTION),
@@ -65,10 +66,28 @@ static void make_command(struct raw *raw, struct saga_definition *definition, bo
         .body = saga_bench_saga_input,
         .body_size = strlen(saga_bench_saga_input),
     };
+    if (getrandom(&dispatch.id.saga, sizeof dispatch.id.saga, 0) !=
+        (ssize_t)sizeof dispatch.id.saga) {
+        saga_bench_die("raw client", "no random bytes");
+    }
     raw->command = saga_command_message_make(&dispatch, &envelope);
     if (raw->command == NULL) {
         saga_bench_die("raw client", "no memory");
     }
+}
+
+/* A command of an earlier run, whose echo died before it acknowledged, is answered again by this
+ * one's. */
+static void count_reply(struct raw *raw, const struct saga_amqp_message *reply) {
+    if (reply->correlation_id == NULL ||
+        strcmp(reply->correlation_id, raw->command->outgoing.message.correlation_id) != 0) {
+        return;
+    }
+    if (raw->in_flight == 0) {
+        saga_bench_die("raw client", "there are more replies than commands");
+    }
+    raw->answered++;
+    raw->in_flight--;
 }
 
 /* Everything that has arrived. */
@@ -80,8 +99,7 @@ static enum saga_error take(struct raw *raw, struct saga_fault *fault) {
         switch ((enum saga_amqp_event_type)event.type) {
         case SAGA_AMQP_DELIVERED:
             last = event.tag;
-            raw->answered++;
-            raw->in_flight--;
+            count_reply(raw, &event.message);
             break;
         case SAGA_AMQP_RETURNED:
         case SAGA_AMQP_REFUSED:
