@@ -414,17 +414,15 @@ static void live_once(struct saga_amqp_consumer *consumer) {
         tell(consumer, true, "connected");
         error = serve(consumer, link, &fault);
     }
+    if (error == SAGA_OK) {
+        saga_amqp_link_farewell(link, FINISH_MS);
+    }
     if (link != NULL) {
         consumer->oversized_before += saga_amqp_link_oversized(link);
         keep_link(consumer, NULL);
     }
-    if (error == SAGA_OK) {
-        saga_amqp_link_finish(link, FINISH_MS);
-        tell(consumer, false, "closed");
-    } else {
-        saga_amqp_link_close(link);
-        tell(consumer, false, fault.text);
-    }
+    saga_amqp_link_close(link);
+    tell(consumer, false, error == SAGA_OK ? "closed" : fault.text);
 }
 
 /* With the lock. */

@@ -89,8 +89,12 @@ static amqp_bytes_t bytes(const char *text) {
 }
 
 static enum saga_error lost(struct saga_fault *fault, const char *what, int status) {
-    const char *why = status == AMQP_STATUS_SOCKET_ERROR && errno != 0 ? strerror(errno)
-                                                                       : amqp_error_string2(status);
+    const char *why = amqp_error_string2(status);
+    if (status == AMQP_STATUS_SOCKET_ERROR && errno == EINPROGRESS) {
+        why = "nobody listens there, or there is no way to it"; /* the library keeps which */
+    } else if (status == AMQP_STATUS_SOCKET_ERROR && errno != 0) {
+        why = strerror(errno);
+    }
     return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "%s: %s", what, why);
 }
 
@@ -303,10 +307,10 @@ void saga_amqp_link_close(struct saga_amqp_link *link) {
     free(link);
 }
 
-/* A socket that is closed while something unread is in it drops what was written last. So the
- * broker is asked to close it, and what comes until then is thrown away without a look at it. (It
- * waits for our end of the stream to do so.) */
-void saga_amqp_link_finish(struct saga_amqp_link *link, uint32_t timeout_ms) {
+/* A socket that is closed while something unread is in it drops what was written last, and a broker
+ * that sees the end of the stream drops what it has not looked at. So its answer is awaited, and
+ * what comes before it thrown away without a look at it. */
+void saga_amqp_link_farewell(struct saga_amqp_link *link, uint32_t timeout_ms) {
     const int64_t until_ms = now_ms() + timeout_ms;
     amqp_connection_close_t farewell = {.reply_code = AMQP_REPLY_SUCCESS,
                                         .reply_text = bytes("goodbye")};
@@ -314,15 +318,22 @@ void saga_amqp_link_finish(struct saga_amqp_link *link, uint32_t timeout_ms) {
     /* Where there is no room for it, the broker does not read: sending would wait for ever. */
     bool goes_on = poll(&peer, 1, (int)timeout_ms) == 1 && (peer.revents & POLLOUT) != 0 &&
                    amqp_send_method(link->connection, 0, AMQP_CONNECTION_CLOSE_METHOD, &farewell) ==
-                       AMQP_STATUS_OK &&
-                   shutdown(link->fd, SHUT_WR) == 0;
-    peer.events = POLLIN;
+                       AMQP_STATUS_OK;
     while (goes_on) {
-        char unread[4096];
+        amqp_frame_t frame;
         const int64_t left_ms = until_ms - now_ms();
-        goes_on = left_ms > 0 && poll(&peer, 1, (int)left_ms) == 1 &&
-                  recv(link->fd, unread, sizeof unread, MSG_DONTWAIT) > 0;
+        const struct timeval patience = duration(left_ms > 0 ? (uint32_t)left_ms : 0);
+        goes_on =
+            left_ms > 0 &&
+            amqp_simple_wait_frame_noblock(link->connection, &frame, &patience) == AMQP_STATUS_OK &&
+            (frame.frame_type != AMQP_FRAME_METHOD ||
+             frame.payload.method.id != AMQP_CONNECTION_CLOSE_OK_METHOD);
+        amqp_maybe_release_buffers(link->connection);
     }
+}
+
+void saga_amqp_link_finish(struct saga_amqp_link *link, uint32_t timeout_ms) {
+    saga_amqp_link_farewell(link, timeout_ms);
     saga_amqp_link_close(link);
 }
 

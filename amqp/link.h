@@ -50,8 +50,10 @@ SAGA_CHECKED enum saga_error saga_amqp_link_open(struct saga_amqp_link **link,
                                                  size_t host, struct saga_fault *fault);
 /* NULL is allowed. Waits for nobody; what was written last may not arrive. */
 void saga_amqp_link_close(struct saga_amqp_link *link);
-/* Takes leave of the broker first, for `timeout_ms` at most, so that everything that
- * was written arrives; then closes. */
+/* Takes leave of the broker, for `timeout_ms` at most, so that everything that was
+ * written arrives. After it the link is of no use but to be closed. */
+void saga_amqp_link_farewell(struct saga_amqp_link *link, uint32_t timeout_ms);
+/* Both, the farewell first. */
 void saga_amqp_link_finish(struct saga_amqp_link *link, uint32_t timeout_ms);
 
 /* Makes whatever the link's thread is doing fail. Any thread; the link must stay

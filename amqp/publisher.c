@@ -446,14 +446,12 @@ static void live_once(struct saga_amqp_publisher *publisher) {
     publisher->up = false; /* before the fates are told: who hears one puts nothing more */
     unlock(publisher);
     settle_all(publisher);
-    keep_link(publisher, NULL);
     if (error == SAGA_OK) {
-        saga_amqp_link_finish(link, FINISH_MS);
-        turn(publisher, false, "closed");
-    } else {
-        saga_amqp_link_close(link);
-        turn(publisher, false, fault.text);
+        saga_amqp_link_farewell(link, FINISH_MS);
     }
+    keep_link(publisher, NULL);
+    saga_amqp_link_close(link);
+    turn(publisher, false, error == SAGA_OK ? "closed" : fault.text);
 }
 
 static void sleep_until(struct saga_amqp_publisher *publisher, uint32_t delay_ms) {
@@ -494,7 +492,8 @@ static void look(struct saga_amqp_publisher *publisher) {
     const int64_t now = now_ms();
     const bool busy = publisher->busy_since_ms != 0;
     const bool stuck = busy && now - publisher->busy_since_ms >= publisher->options.stuck_ms;
-    const bool late = publisher->closing && now >= publisher->close_by_ms + (busy ? 0 : FINISH_MS);
+    const bool late =
+        publisher->closing && now >= publisher->close_by_ms + (busy ? 0 : 2 * FINISH_MS);
     if (publisher->link != NULL && !publisher->cut && (stuck || late)) {
         saga_amqp_link_cut(publisher->link);
         publisher->cut = true;

@@ -33,3 +33,5 @@ function(saga_broker_test name)
 endfunction()
 
 saga_broker_test(broker_node_test LINKS saga_amqp)
+saga_broker_test(amqp_link_test LINKS saga_amqp_scene)
+saga_broker_test(amqp_publisher_test LINKS saga_amqp_scene)

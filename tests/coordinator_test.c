@@ -565,6 +565,26 @@ START_TEST(who_is_back_and_takes_nothing_hurries_nobody) {
 }
 END_TEST
 
+/* An operator rejects a pivot of which nothing has left: nobody need be asked about it. */
+START_TEST(a_pivot_that_waits_is_resolved_at_once_and_one_that_left_is_not) {
+    bool left = _i == 1;
+    plan.steps[1].fenced = false;
+    plan.steps[1].on_unknown = SAGA_ON_UNKNOWN_COMPENSATE;
+    ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
+    ck_assert_int_eq(reply(&sent[0], SAGA_DONE), SAGA_ANSWER_TAKEN);
+    if (!left) {
+        ck_assert_int_eq(unsent(&sent[1]), SAGA_ANSWER_TAKEN); /* the second waits in backoff */
+    }
+    ck_assert_int_eq(
+        give((struct saga_input){
+            .door = SAGA_DOOR_EVENT,
+            .saga = id_of(1),
+            .event = {.type = SAGA_INPUT_RESOLVE, .step = 1, .verdict = SAGA_REJECTED}}),
+        left ? SAGA_ANSWER_PENDING : SAGA_ANSWER_TAKEN);
+    ck_assert(left == (last_of(SAGA_COMPENSATION_STARTED) == NULL));
+}
+END_TEST
+
 /* Its first sending may have arrived: to call it unsent would be to say that the step never ran. */
 START_TEST(an_attempt_that_was_sent_twice_is_never_unsent) {
     ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
@@ -628,6 +648,8 @@ int main(void) {
     tcase_add_test(tests, what_waits_for_a_lost_peer_waits_no_longer);
     tcase_add_test(tests, who_is_back_and_takes_nothing_hurries_nobody);
     tcase_add_loop_test(tests, an_attempt_that_was_sent_twice_is_never_unsent, 0, 2);
+    tcase_add_loop_test(tests, a_pivot_that_waits_is_resolved_at_once_and_one_that_left_is_not, 0,
+                        2);
     tcase_add_test(tests, hostile_records_of_the_log_itself_are_refused);
     suite_add_tcase(suite, tests);
     return check_run(suite);

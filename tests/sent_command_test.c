@@ -128,6 +128,7 @@ static const struct {
     {SAGA_COMPENSATION, "parking.unblock", SAGA "/block/2/compensation/65535", "PARKING_UNBLOCK",
      "compensation"},
     {SAGA_FENCE, "parking.fence", SAGA "/block/2/fence/65535", "PARKING_FENCE", "fence"},
+    {SAGA_SETTLE, "parking.settle", SAGA "/block/2/settle/65535", "PARKING_SETTLE", "settle"},
 };
 
 START_TEST(a_command_says_all_that_the_protocol_lists) {
@@ -335,7 +336,7 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("sent command");
     TCase *tests = tcase_create("sent command");
-    tcase_add_loop_test(tests, a_command_says_all_that_the_protocol_lists, 0, 3);
+    tcase_add_loop_test(tests, a_command_says_all_that_the_protocol_lists, 0, 4);
     tcase_add_test(tests, no_deadline_is_no_header);
     tcase_add_test(tests, the_same_attempt_is_known_by_its_id_whenever_it_is_sent);
     tcase_add_test(tests, an_exchange_that_is_not_said_is_the_daemons);

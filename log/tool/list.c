@@ -22,7 +22,7 @@ static void print_row(struct saga_output *output, const char *id, const char *na
                       const char *status, const char *reason, const char *started,
                       const char *took) {
     char line[512];
-    (void)snprintf(line, sizeof line, "%-10s %-*s %-13s %-19s %-26s %s", id, NAME_COLUMNS, name,
+    (void)snprintf(line, sizeof line, "%-10s %-*s %-21s %-19s %-26s %s", id, NAME_COLUMNS, name,
                    status, reason, started, took);
     print_line(output, line);
 }

@@ -566,6 +566,8 @@ static enum saga_answer happen(struct saga_coordinator *coordinator,
     } else if (event.type == SAGA_INPUT_CANCEL) {
         event.step = unsent_step(slot);
         event.unsent = event.step != SAGA_STEP_NONE;
+    } else if (event.type == SAGA_INPUT_RESOLVE) {
+        event.unsent = event.step == unsent_step(slot);
     }
     decide(coordinator, slot, &event, input->next_lsn);
     enum saga_answer answer = coordinator->decision.answer;

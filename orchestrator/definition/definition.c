@@ -34,6 +34,7 @@ static void step_build(struct saga_arena *arena, const struct saga_draft *draft,
     }
     if (participant->fenced) {
         step->fence = saga_arena_format(arena, "%s.fence", participant->name);
+        step->settle = saga_arena_format(arena, "%s.settle", participant->name);
     }
 }
 
@@ -149,6 +150,9 @@ enum saga_verdict saga_definition_verdict(const struct saga_definition *definiti
             return words[i].verdict;
         }
     }
+    if (operation == SAGA_SETTLE) { /* a participant's own word, never an event of the file's */
+        return is_event("SETTLED", event, size) ? SAGA_DONE : SAGA_UNKNOWN;
+    }
     /* A fence answers about the action, in the action's events. */
     const struct saga_definition_command *command = operation == SAGA_COMPENSATION
                                                         ? &definition->steps[step].compensation
@@ -181,6 +185,8 @@ const char *saga_definition_command_name(const struct saga_definition *definitio
         return of->compensation.name;
     case SAGA_FENCE:
         return of->fence;
+    case SAGA_SETTLE:
+        return of->settle;
     }
     return NULL;
 }

@@ -28,8 +28,11 @@ struct saga_view {
 /*   {"id", "saga", "version", "status", "reason", "started_at", "ended_at",
  *    "data", "steps": [{"name", "status", "attempts"}]}
  *
+ * and, where something waits for a person, "attention" (attention.h).
+ *
  * reason: why it is parked, or why it goes (or went) backward. data: the input,
- * and merged into it the content of every done verdict on an action or a fence,
+ * and merged into it the content of every done verdict on an action or a fence, be it an
+ * operator's,
  * up to the last record that was folded. attempts: of the command that was
  * issued last for the step. The caller owns the result; NULL: no memory. */
 json_t *saga_view_json(const struct saga_view *view);

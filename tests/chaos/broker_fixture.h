@@ -18,7 +18,7 @@
 #include "daemon_fixture.h"
 #include "link.h"
 
-#define PARK_EXCHANGE "PARKS"
+#define PARK_EXCHANGE "BOOKING_TX_EVENT_STORE" /* where services are by default */
 
 extern struct broker_node fixture_node;
 

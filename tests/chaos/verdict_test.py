@@ -276,6 +276,10 @@ class TheRun(Case):
         self.run_json["kills"][0]["open"] = 9
         self.demand("K1", text="with 9 open")
 
+    def test_a_fault_that_did_not_happen(self):
+        self.run_json["owed"] = ["wipe"]
+        self.demand("K1", text="wipe did not happen")
+
     def test_too_few_kills(self):
         self.run_json["kills"].pop()
         self.demand("K1", text="5 times, not 6")

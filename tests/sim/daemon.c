@@ -233,9 +233,7 @@ static void start(void *context, uint64_t number) {
     daemon.busy_until_ms = sim_now();
     daemon.next_sweep_ms = sim_now() + SWEEP_MS;
     plan_turn(sim_now());
-    /* What waited is sent again at the permitted rate: 128 sagas at most. */
-    daemon.up_since_ms = saga_coordinator_now(daemon.coordinator) +
-                         INT64_C(128) * 1000 / daemon.limits.resend_per_second;
+    sim_daemon_sends_again();
     sim_network_daemon_up();
 }
 
@@ -276,6 +274,12 @@ uint32_t sim_daemon_life(void) {
 
 const struct saga_coordinator *sim_daemon_coordinator(void) {
     return daemon.coordinator;
+}
+
+void sim_daemon_sends_again(void) {
+    /* At the permitted rate: 128 sagas at most. */
+    daemon.up_since_ms = saga_coordinator_now(daemon.coordinator) +
+                         INT64_C(128) * 1000 / daemon.limits.resend_per_second;
 }
 
 bool sim_daemon_was_late(int64_t at_ms) {

@@ -32,7 +32,8 @@ RabbitMQ node, sagad, and the services parking, booking and billing."""
 EPILOG = """\
 faults, and how many a minute:
 {faults}
-  kill, stop, cut, delete and all stand for several of them. With --kills the kill faults come as
+  kill, stop, cut, delete and all stand for several of them. With --duration each that is asked
+  for happens at least once. With --kills the kill faults come as
   fast as they can land, each target equally often. A kill waits until at least --open-min sagas
   are open (the daemon is asked just before), and mostly until replies have come since the
   last one.
@@ -82,6 +83,8 @@ def parse(words):
                         help="so many sagas are open at a time, about (default: 24)")
     parser.add_argument("--open-min", type=int, default=10, metavar="N",
                         help="and so many at each kill (default: 10)")
+    parser.add_argument("--stop", type=float, metavar="SECONDS",
+                        help="so long is every SIGSTOP (default: drawn)")
     parser.add_argument("--settle", type=float, default=240, metavar="SECONDS",
                         help="how long after the last fault all must have ended (default: 240)")
     parser.add_argument("--programs", default=os.path.join(ROOT, "build", "bin"), metavar="DIR",
@@ -109,6 +112,8 @@ def parse(words):
         parser.error("--in-process or --installation, not both")
     if options.kills and options.duration:
         parser.error("--kills or --duration, not both")
+    if options.stop is not None and options.stop <= 0:
+        parser.error("--stop: more than 0")
     options.duration = options.duration or 60.0
     if options.seed is None:
         options.seed = random.SystemRandom().randrange(1, 1 << 31)
@@ -137,7 +142,7 @@ class Run:
                          self.installation.sagas)
         self.faults = faults.Faults(self.installation, self.load, options.rates, options.seed,
                                     options.kills, options.duration, options.open_min,
-                                    self.say_fault)
+                                    options.stop, self.say_fault)
         if options.kills and not self.faults.kill_names:
             raise Trouble("--kills, and nothing that may be killed: see --faults")
         self.screen = Screen(self.load, self.faults, options.kills)
@@ -208,7 +213,8 @@ class Run:
                       "parked_allowed": [], "poison": 0},
             "stats": stats, "dead_letters": dead_letters, "exits": exits,
             "export_status": export_status, "kills": self.faults.kills,
-            "faults": dict(self.faults.counts), "noticed_s": self.faults.noticed_s,
+            "faults": dict(self.faults.counts), "owed": sorted(self.faults.owed),
+            "silent": self.faults.silent, "noticed_s": self.faults.noticed_s,
             "retried": self.retried, "settled_s": round(self.settled_s, 1),
             "troubles": self.faults.troubles + self.load.troubles,
         })

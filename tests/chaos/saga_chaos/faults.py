@@ -62,7 +62,7 @@ def parse(text):
 
 
 class Faults:
-    def __init__(self, installation, load, rates, seed, kills, duration_s, open_min, say):
+    def __init__(self, installation, load, rates, seed, kills, duration_s, open_min, stop_s, say):
         self.installation = installation
         self.targets = installation.targets
         self.load = load
@@ -70,12 +70,15 @@ class Faults:
         self.kills_wanted = kills
         self.duration_s = duration_s
         self.open_min = open_min
+        self.stop_s = stop_s  # of every SIGSTOP; None: drawn
         self.say = say
         self.rates = {name: rate for name, rate in rates.items() if rate > 0 and self.can(name)}
         self.kill_names = sorted(name[5:] for name in self.rates if name.startswith("kill-"))
         self.kills = []
         self.counts = collections.Counter()
         self.noticed_s = {}  # queue -> how long each deletion went unnoticed
+        self.owed = set()  # faults that were asked for and have not happened yet
+        self.silent = []  # [from, to] in which the broker was down or stopped
         self.troubles = []
         self.agenda = []  # (when, what): what has been begun has to go on; not sorted, few
         self.drawn = []  # (when, what): faults to come
@@ -119,7 +122,10 @@ class Faults:
         return (time.monotonic() - self.begin) / self.duration_s
 
     def over(self):
-        return self.progress() >= 1.0 or bool(self.troubles)
+        """What was asked for and could not happen in time gets some more."""
+        late_s = time.monotonic() - self.begin - self.duration_s
+        waits = self.owed and not self.kills_wanted and late_s < PATIENCE_S
+        return bool(self.troubles) or (self.progress() >= 1.0 and not waits)
 
     def down(self):
         return ", ".join(name for name, target in self.targets.items()
@@ -131,19 +137,26 @@ class Faults:
         self.begin = time.monotonic()
         self.next_kill_s = self.begin + 1.0
         for name, rate in self.rates.items():
-            if not (self.kills_wanted and name.startswith("kill-")):
-                self.schedule(name, rate)
+            if self.kills_wanted and name.startswith("kill-"):
+                continue
+            seconds = self.draws.expovariate(rate / 60.0)
+            if not self.kills_wanted:
+                # Each that was asked for happens, however short the time is.
+                self.owed.add(name)
+                seconds = min(seconds, self.draws.random() * 0.6 * self.duration_s)
+            self.schedule(name, seconds)
 
-    def schedule(self, name, rate):
-        def happen():
+    def schedule(self, name, seconds):
+        def come():
             if self.over():
                 return
-            self.schedule(name, rate)
             if name.startswith("kill-"):
                 self.plan.append(name[5:])
-            else:
-                self.happen(name)
-        self.drawn.append((time.monotonic() + self.draws.expovariate(rate / 60.0), happen))
+            elif not self.happen(name) and name in self.owed:
+                self.schedule(name, 1.0)
+                return
+            self.schedule(name, self.draws.expovariate(self.rates[name] / 60.0))
+        self.drawn.append((time.monotonic() + seconds, come))
 
     def at(self, seconds, what):
         self.agenda.append((time.monotonic() + seconds, what))
@@ -217,6 +230,9 @@ class Faults:
     def kill(self, name, open_now):
         self.plan.remove(name)
         self.targets[name].kill()
+        self.owed.discard("kill-" + name)
+        if name == "broker":
+            self.falls_silent()
         self.kills.append({"target": name, "open": open_now,
                            "replies": self.moved,
                            "at_s": round(time.monotonic() - self.begin, 3)})
@@ -242,6 +258,8 @@ class Faults:
                 continue
             if self.targets[name].started():
                 del self.restarting[name]
+                if name == "broker":
+                    self.speaks_again()
             elif time.monotonic() - since > RESTART_S:
                 raise Trouble(f"{name} does not come back within {RESTART_S:g} s")
         for name, target in self.targets.items():
@@ -256,21 +274,35 @@ class Faults:
                 "stall": self.stall, "delete": lambda: self.delete(rest), "alarm": self.alarm,
                 "wipe": self.wipe}[kind]()
         if done:
+            self.owed.discard(name)
             self.counts[name] += 1
             self.say(f"fault: {name} ({done})")
+        return bool(done)
 
     def stop(self, name):
         target = self.targets[name]
         if not self.is_ready(name) or target.stopped:
             return None
-        seconds = self.draws.random() ** 2 * (15 if name == "broker" else 8)
+        seconds = self.stop_s or self.draws.random() ** 2 * (15 if name == "broker" else 8)
         target.stop()
+        if name == "broker":
+            self.falls_silent()
         self.at(seconds, lambda: self.resume(name))
         return f"{seconds:.1f} s"
 
     def resume(self, name):
         if self.targets[name].up:  # else it was killed meanwhile
             self.targets[name].resume()
+            if name == "broker":
+                self.speaks_again()
+
+    def falls_silent(self):
+        if not self.silent or self.silent[-1][1] is not None:
+            self.silent.append([time.monotonic(), None])
+
+    def speaks_again(self):
+        if self.silent and self.silent[-1][1] is None:
+            self.silent[-1][1] = time.monotonic()
 
     def cut(self, all_of_them):
         count = self.installation.proxy.cut(all_of_them)
@@ -348,6 +380,7 @@ class Faults:
             self.installation.wipe_at_next_start()
         else:
             self.targets["broker"].kill()
+            self.falls_silent()
             self.installation.wipe_at_next_start()
             self.restart_later("broker")
         return "all state"
@@ -359,9 +392,8 @@ class Faults:
         self.load.pressed = False
         self.watched = None
         self.drawn = []
-        for target in self.targets.values():
-            if target.up:
-                target.resume()
+        for name in self.targets:
+            self.resume(name)
         while self.restarting or self.agenda or self.broker_busy():
             self.tick()
             time.sleep(0.01)

@@ -18,7 +18,8 @@ promises (docs/semantics.md, docs/protocol.md). Each violation has a name:
     M3  bills that do not fit the sagas' ends
     X1  the API took back what it said   X3  dead letters where there was no poison
     O1  a cancel was accepted and the saga completed
-    K1  a kill that proves little: too few open sagas, or too few kills
+    K1  a run that proves little: a kill with too few open sagas, too few kills, or a fault that
+        was asked for and did not happen
 """
 
 import collections
@@ -394,6 +395,8 @@ class Verdict:
         self.check_kills(run.get("kills", []))
 
     def check_kills(self, kills):
+        for name in self.evidence.run.get("owed", []):
+            self.tell("K1", None, f"{name} did not happen")
         floor = self.rules.get("open_min", 0)
         for kill in kills:
             if kill["open"] < floor:
@@ -434,6 +437,18 @@ class Verdict:
                  for record in self.evidence.records))
         yield "other faults: " + counted(collections.Counter(run.get("faults", {})))
         yield kills_line(run.get("kills", []))
+        yield self.answers_line(run.get("silent", []))
+
+    def answers_line(self, silent):
+        """How quick the API was, and whether a broker that says nothing makes a difference."""
+        took = {False: [], True: []}
+        for event in self.evidence.history:
+            if event["op"] == "start" and event["status"] == 201:
+                during = any(since <= event["begin"] and event["end"] <= (until or since)
+                             for since, until in silent)
+                took[during].append((event["end"] - event["begin"]) * 1000)
+        return ("starts were answered " + quantiles(took[False])
+                + (f"; while the broker was silent {quantiles(took[True])}" if silent else ""))
 
     def why(self, story):
         refused = {"PARKING_UNAVAILABLE": "slot unavailable", "BILL_FAILED": "payment declined",
@@ -454,6 +469,13 @@ def counted(counter):
 
 def describe(rows):
     return " and ".join(row["status"] for row in rows) or "not there"
+
+
+def quantiles(values):
+    if len(values) < 2:
+        return f"{len(values)} times"
+    return (f"{len(values)} times, in {statistics.median(values):.1f} ms in the median, "
+            f"{statistics.quantiles(values, n=100)[98]:.1f} ms at the 99th percentile")
 
 
 def kills_line(kills):
