@@ -37,6 +37,7 @@ struct saga_amqp_consumer {
     pthread_mutex_t mutex; /* for all of these */
     pthread_cond_t woken;
     struct wishes wishes;
+    bool called; /* the thread will look at them */
     bool stopping;
     bool closing;
     bool quiet;                  /* nothing more will be delivered */
@@ -77,6 +78,14 @@ static void wake(struct saga_amqp_consumer *consumer) {
     assert(written == sizeof one);
 }
 
+/* For the wishes; under the mutex. One system call, however many there are until they are taken. */
+static void wake_for_wishes(struct saga_amqp_consumer *consumer) {
+    if (!consumer->called) {
+        consumer->called = true;
+        wake(consumer);
+    }
+}
+
 static bool flag(struct saga_amqp_consumer *consumer, const bool *which) {
     lock(consumer);
     const bool is_set = *which;
@@ -97,6 +106,7 @@ static void take_wishes(struct saga_amqp_consumer *consumer) {
     struct wishes *granting = &consumer->granting;
     size_t kept = 0;
     lock(consumer);
+    consumer->called = false;
     struct wishes empty = *granting;
     empty.count = 0;
     *granting = consumer->wishes;
@@ -187,11 +197,10 @@ static enum saga_error grant(struct saga_amqp_consumer *consumer, struct saga_am
     return error;
 }
 
-void saga_amqp_consumer_settle(struct saga_amqp_consumer *consumer, struct saga_amqp_ticket ticket,
-                               enum saga_amqp_settlement how) {
-    lock(consumer);
+/* Under the mutex. */
+static void wish(struct saga_amqp_consumer *consumer, struct saga_amqp_ticket ticket,
+                 enum saga_amqp_settlement how) {
     struct wishes *wishes = &consumer->wishes;
-    const bool first = wishes->count == 0;
     if (wishes->count == wishes->capacity) {
         const size_t capacity = wishes->capacity == 0 ? 256 : 2 * wishes->capacity;
         struct settlement *items = realloc(wishes->items, capacity * sizeof *items);
@@ -200,10 +209,30 @@ void saga_amqp_consumer_settle(struct saga_amqp_consumer *consumer, struct saga_
         wishes->capacity = capacity;
     }
     wishes->items[wishes->count++] = (struct settlement){.ticket = ticket, .how = (uint8_t)how};
+}
+
+void saga_amqp_consumer_settle(struct saga_amqp_consumer *consumer, struct saga_amqp_ticket ticket,
+                               enum saga_amqp_settlement how) {
+    lock(consumer);
+    wish(consumer, ticket, how);
+    wake_for_wishes(consumer);
     unlock(consumer);
-    if (first) {
-        wake(consumer);
+}
+
+void saga_amqp_consumer_settle_later(struct saga_amqp_consumer *consumer,
+                                     struct saga_amqp_ticket ticket,
+                                     enum saga_amqp_settlement how) {
+    lock(consumer);
+    wish(consumer, ticket, how);
+    unlock(consumer);
+}
+
+void saga_amqp_consumer_push(struct saga_amqp_consumer *consumer) {
+    lock(consumer);
+    if (consumer->wishes.count > 0) {
+        wake_for_wishes(consumer);
     }
+    unlock(consumer);
 }
 
 /* ----------------------------------------------------------------- deliveries */

@@ -70,6 +70,13 @@ saga_amqp_consumer_open(struct saga_amqp_consumer **consumer,
 void saga_amqp_consumer_settle(struct saga_amqp_consumer *consumer, struct saga_amqp_ticket ticket,
                                enum saga_amqp_settlement how);
 
+/* As settle, but the thread is not woken for it: it is carried out with what it is woken for next,
+ * by a settlement, by saga_amqp_consumer_push(), by the broker or by its pulse. */
+void saga_amqp_consumer_settle_later(struct saga_amqp_consumer *consumer,
+                                     struct saga_amqp_ticket ticket, enum saga_amqp_settlement how);
+/* What was settled later is carried out now. */
+void saga_amqp_consumer_push(struct saga_amqp_consumer *consumer);
+
 struct saga_amqp_consumer_counts {
     bool up;
     uint64_t delivered, acknowledged, rejected, requeued, oversized, void_settlements;

@@ -68,6 +68,13 @@ saga_amqp_publisher_open(struct saga_amqp_publisher **publisher,
 SAGA_CHECKED bool saga_amqp_publisher_put(struct saga_amqp_publisher *publisher,
                                           struct saga_amqp_outgoing *outgoing);
 
+/* As put, but the thread is not woken for it: it leaves with what it is woken for next, by a put,
+ * by saga_amqp_publisher_push() or by the broker. Of many in a row, each would wake the thread. */
+SAGA_CHECKED bool saga_amqp_publisher_put_later(struct saga_amqp_publisher *publisher,
+                                                struct saga_amqp_outgoing *outgoing);
+/* What was put later leaves now. */
+void saga_amqp_publisher_push(struct saga_amqp_publisher *publisher);
+
 struct saga_amqp_publisher_counts {
     bool up;
     bool blocked; /* by an alarm of the broker */

@@ -227,11 +227,17 @@ bool saga_broker_send(void *context, const struct saga_dispatch *dispatch) {
     }
     message->outgoing.settled = settled;
     message->outgoing.context = broker;
-    if (!saga_amqp_publisher_put(broker->publisher, &message->outgoing)) {
+    if (!saga_amqp_publisher_put_later(broker->publisher, &message->outgoing)) {
         free(message);
         return false;
     }
     return true;
+}
+
+void saga_broker_push(void *context) {
+    struct saga_broker *broker = context;
+    saga_amqp_publisher_push(broker->publisher);
+    saga_amqp_consumer_push(broker->consumer);
 }
 
 /* ------------------------------------------------------------ whoever starts */
@@ -287,8 +293,8 @@ static void start_answered(struct saga_request *request) {
         unlock(broker);
         say(broker, true, "broker: a start is refused: %s", request->text);
     }
-    saga_amqp_consumer_settle(broker->consumer, start->ticket,
-                              started ? SAGA_AMQP_ACK : SAGA_AMQP_REJECT);
+    saga_amqp_consumer_settle_later(broker->consumer, start->ticket,
+                                    started ? SAGA_AMQP_ACK : SAGA_AMQP_REJECT);
     free(start);
 }
 
@@ -305,8 +311,8 @@ static void reply_answered(struct saga_request *request) {
         say(broker, true, "broker: a reply is refused, and goes to %s: %s", broker->reply_dead,
             request->text);
     }
-    saga_amqp_consumer_settle(broker->consumer, reply->ticket,
-                              taken ? SAGA_AMQP_ACK : SAGA_AMQP_REJECT);
+    saga_amqp_consumer_settle_later(broker->consumer, reply->ticket,
+                                    taken ? SAGA_AMQP_ACK : SAGA_AMQP_REJECT);
     free(reply);
 }
 

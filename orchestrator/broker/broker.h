@@ -18,7 +18,7 @@
  *  4. A reply or start that cannot be read, or is about no saga of this log, goes to
  *     the dead letters once, and is counted and complained of.
  *
- * Threads: one opens, stops and closes; send and changed are the engine's.
+ * Threads: one opens, stops and closes; send, push and changed are the engine's.
  */
 #ifndef SAGA_BROKER_H
 #define SAGA_BROKER_H
@@ -56,6 +56,10 @@ SAGA_CHECKED enum saga_error saga_broker_open(struct saga_broker **broker,
 /* In the shape of saga_outlet.send; `context` is the saga_broker. False: the broker
  * is not there, or takes nothing. */
 SAGA_CHECKED bool saga_broker_send(void *context, const struct saga_dispatch *dispatch);
+
+/* In the shape of saga_outlet.released. What was sent, and what was answered, may wait for it: they
+ * leave in one piece. */
+void saga_broker_push(void *context);
 
 /* A saga has another status: whoever started it by a message is told of its end. */
 void saga_broker_changed(struct saga_broker *broker, const struct saga_id *id, const char *status);

@@ -29,9 +29,11 @@ static uint64_t span_of(const char *command, uint32_t attempt) {
 
 /* W3C Trace Context: the saga is the trace, an attempt is a span of it. */
 static void write_traceparent(char *text, const struct saga_id *saga, uint64_t span) {
-    char trace[33];
+    static const char digits[] = "0123456789abcdef";
+    char trace[2 * sizeof saga->bytes + 1] = "";
     for (size_t i = 0; i < sizeof saga->bytes; i++) {
-        (void)snprintf(trace + 2 * i, 3, "%02x", saga->bytes[i]);
+        trace[2 * i] = digits[saga->bytes[i] >> 4];
+        trace[2 * i + 1] = digits[saga->bytes[i] & 15];
     }
     (void)snprintf(text, TRACEPARENT_SIZE, "00-%s-%016llx-01", trace, (unsigned long long)span);
 }

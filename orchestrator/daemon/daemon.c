@@ -69,6 +69,13 @@ static void changed(void *context, const struct saga_id *id, const char *status)
     }
 }
 
+static void released(void *context) {
+    const struct saga_daemon *daemon = context;
+    if (daemon->broker != NULL) {
+        saga_broker_push(daemon->broker);
+    }
+}
+
 static void complain(void *context, const char *participant, const char *text) {
     const struct saga_daemon *daemon = context;
     const struct saga_journal_field fields[] = {{"participant", participant}, {0}};
@@ -164,6 +171,7 @@ static enum saga_error open_engine(struct saga_daemon *daemon, struct saga_fault
         .context = daemon,
         .send = send_command,
         .changed = changed,
+        .released = released,
     };
     const int length = snprintf(guard, sizeof guard, "%s/recovery.guard", daemon->config->data_dir);
     if (length < 0 || (size_t)length >= sizeof guard) {

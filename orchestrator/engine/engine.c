@@ -159,6 +159,9 @@ static size_t release(struct saga_engine *engine, struct pending *pending, size_
             break;
         }
     }
+    if (count > 0 && engine->outlet.released != NULL) {
+        engine->outlet.released(engine->outlet.context);
+    }
     return refused;
 }
 

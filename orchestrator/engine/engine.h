@@ -138,6 +138,9 @@ struct saga_outlet {
     bool (*send)(void *context, const struct saga_dispatch *dispatch);
     /* A saga has another status. NULL: nobody is interested. */
     void (*changed)(void *context, const struct saga_id *id, const char *status);
+    /* All that one commit has let go of is out: commands, answers, changes. What gathers them may
+     * go. NULL: nobody gathers. */
+    void (*released)(void *context);
 };
 
 /* ------------------------------------------------------------------ engine */
