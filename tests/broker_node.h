@@ -31,7 +31,9 @@ void broker_node_open(struct broker_node *node);
 /* Kills it, and removes the directory. */
 void broker_node_close(struct broker_node *node);
 
-/* Starts it again after stop or kill, with what was durable (unless it was wiped). */
+/* Starts it again after stop or kill, with what was durable, unless it was wiped. A kill can lose
+ * what was declared in the seconds before it, though the broker had said yes: it writes that
+ * later. */
 void broker_node_start(struct broker_node *node);
 void broker_node_stop(struct broker_node *node); /* in good order */
 void broker_node_kill(struct broker_node *node); /* SIGKILL */

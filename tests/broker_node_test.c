@@ -77,6 +77,7 @@ static void expect_state(const char *name) {
 START_TEST(what_is_durable_outlives_a_kill) {
     const struct broker_node before = node;
     declare("kept");
+    (void)broker_node_ctl(&node, (const char *const[]){"eval", "ok = mnesia:sync_log().", NULL});
     broker_node_kill(&node);
     expect_state("stopped");
     expect_nobody();
