@@ -119,7 +119,7 @@ class Faults:
     def progress(self):
         if self.kills_wanted and self.kill_names:
             return len(self.kills) / self.kills_wanted
-        return (time.monotonic() - self.begin) / self.duration_s
+        return min(1.0, (time.monotonic() - self.begin) / self.duration_s)
 
     def over(self):
         """What was asked for and could not happen in time gets some more."""
@@ -148,7 +148,7 @@ class Faults:
 
     def schedule(self, name, seconds):
         def come():
-            if self.over():
+            if self.over() or (self.progress() >= 1.0 and name not in self.owed):
                 return
             if name.startswith("kill-"):
                 self.plan.append(name[5:])
@@ -214,7 +214,7 @@ class Faults:
         """Replies have come since the last kill, and the bookings have kept step."""
         behind = self.load.count * self.progress() - len(self.load.bookings)
         return ((self.moved >= TRAFFIC and behind < self.load.open_target)
-                or now - self.due_since > TRAFFIC_PATIENCE_S)
+                or now - self.due_since > TRAFFIC_PATIENCE_S or self.progress() >= 1.0)
 
     def ask(self):
         """How many sagas are open and not parked; -1: nobody answers."""
@@ -283,7 +283,7 @@ class Faults:
         target = self.targets[name]
         if not self.is_ready(name) or target.stopped:
             return None
-        seconds = self.stop_s or self.draws.random() ** 2 * (15 if name == "broker" else 8)
+        seconds = self.stop_s or 0.2 + self.draws.random() ** 2 * (15 if name == "broker" else 8)
         target.stop()
         if name == "broker":
             self.falls_silent()
