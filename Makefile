@@ -7,12 +7,13 @@ PACKAGES ?= scripts/install-packages
 PREFIX   ?= /usr/local
 SEEDS    ?= 1000000
 KILLS    ?= 10000
+CHAOS_KILLS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check format tsan coverage bench soak install clean
+.PHONY: help build demo demo-amqp test check format tsan coverage bench soak install clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /    make \1\t/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /    make \1\t/p' Makefile | expand -t 20
 
 build: ## release build in build/, programs in build/bin/
 	@$(PACKAGES) build
@@ -22,6 +23,10 @@ build: ## release build in build/, programs in build/bin/
 demo: build ## bookings that succeed, fail and survive kill -9, in under two minutes
 	@$(PACKAGES) demo
 	@scripts/demo
+
+demo-amqp: build ## the same over RabbitMQ: five processes, and what becomes of each
+	@$(PACKAGES) demo broker
+	@scripts/demo-amqp
 
 test: ## every test, under sanitizers and in release; the last line counts them
 	@$(PACKAGES) test
@@ -54,7 +59,7 @@ bench: build ## measures what docs/performance.md records
 
 soak: build ## the long runs: make soak SEEDS=1000000 KILLS=10000
 	@$(PACKAGES) test
-	@SEEDS=$(SEEDS) KILLS=$(KILLS) scripts/soak
+	@SEEDS=$(SEEDS) KILLS=$(KILLS) CHAOS_KILLS=$(CHAOS_KILLS) scripts/soak
 
 install: build ## into PREFIX (/usr/local), below DESTDIR
 	@DESTDIR=$(DESTDIR) cmake --install build --prefix $(PREFIX)

@@ -12,6 +12,7 @@
 #include "dial.h"
 
 #define FINISH_MS 1000
+#define PULSE_MS  1000
 /* A close that has not come to its end by then is no longer patient: the broker does not read the
  * last settlements, or does not stop talking. */
 #define CLOSE_MS 3000
@@ -36,8 +37,10 @@ struct saga_amqp_consumer {
     pthread_mutex_t mutex; /* for all of these */
     pthread_cond_t woken;
     struct wishes wishes;
+    bool called; /* the thread will look at them */
     bool stopping;
     bool closing;
+    bool quiet;                  /* nothing more will be delivered */
     bool gone;                   /* the thread has ended */
     struct saga_amqp_link *link; /* NULL: not connected */
     struct saga_amqp_consumer_counts counts;
@@ -48,9 +51,10 @@ struct saga_amqp_consumer {
     struct wishes granting; /* those that are being carried out */
     uint64_t *unsettled;    /* tags that were delivered, ascending */
     size_t unsettled_count, unsettled_max;
-    uint64_t oversized_before;                      /* on earlier connections */
-    bool cancelled;                                 /* nothing more will be delivered */
-    int64_t look_ms;                                /* when to look whether the queues are there */
+    uint64_t oversized_before; /* on earlier connections */
+    bool cancelled;            /* nothing more will be delivered */
+    int64_t look_ms;           /* when to look whether the queues are there */
+    int64_t pulse_ms;
     char why[sizeof((struct saga_fault *)0)->text]; /* as last told */
 };
 
@@ -74,6 +78,14 @@ static void wake(struct saga_amqp_consumer *consumer) {
     assert(written == sizeof one);
 }
 
+/* For the wishes; under the mutex. One system call, however many there are until they are taken. */
+static void wake_for_wishes(struct saga_amqp_consumer *consumer) {
+    if (!consumer->called) {
+        consumer->called = true;
+        wake(consumer);
+    }
+}
+
 static bool flag(struct saga_amqp_consumer *consumer, const bool *which) {
     lock(consumer);
     const bool is_set = *which;
@@ -94,6 +106,7 @@ static void take_wishes(struct saga_amqp_consumer *consumer) {
     struct wishes *granting = &consumer->granting;
     size_t kept = 0;
     lock(consumer);
+    consumer->called = false;
     struct wishes empty = *granting;
     empty.count = 0;
     *granting = consumer->wishes;
@@ -184,11 +197,10 @@ static enum saga_error grant(struct saga_amqp_consumer *consumer, struct saga_am
     return error;
 }
 
-void saga_amqp_consumer_settle(struct saga_amqp_consumer *consumer, struct saga_amqp_ticket ticket,
-                               enum saga_amqp_settlement how) {
-    lock(consumer);
+/* Under the mutex. */
+static void wish(struct saga_amqp_consumer *consumer, struct saga_amqp_ticket ticket,
+                 enum saga_amqp_settlement how) {
     struct wishes *wishes = &consumer->wishes;
-    const bool first = wishes->count == 0;
     if (wishes->count == wishes->capacity) {
         const size_t capacity = wishes->capacity == 0 ? 256 : 2 * wishes->capacity;
         struct settlement *items = realloc(wishes->items, capacity * sizeof *items);
@@ -197,10 +209,30 @@ void saga_amqp_consumer_settle(struct saga_amqp_consumer *consumer, struct saga_
         wishes->capacity = capacity;
     }
     wishes->items[wishes->count++] = (struct settlement){.ticket = ticket, .how = (uint8_t)how};
+}
+
+void saga_amqp_consumer_settle(struct saga_amqp_consumer *consumer, struct saga_amqp_ticket ticket,
+                               enum saga_amqp_settlement how) {
+    lock(consumer);
+    wish(consumer, ticket, how);
+    wake_for_wishes(consumer);
     unlock(consumer);
-    if (first) {
-        wake(consumer);
+}
+
+void saga_amqp_consumer_settle_later(struct saga_amqp_consumer *consumer,
+                                     struct saga_amqp_ticket ticket,
+                                     enum saga_amqp_settlement how) {
+    lock(consumer);
+    wish(consumer, ticket, how);
+    unlock(consumer);
+}
+
+void saga_amqp_consumer_push(struct saga_amqp_consumer *consumer) {
+    lock(consumer);
+    if (consumer->wishes.count > 0) {
+        wake_for_wishes(consumer);
     }
+    unlock(consumer);
 }
 
 /* ----------------------------------------------------------------- deliveries */
@@ -281,6 +313,20 @@ static enum saga_error cancel(struct saga_amqp_consumer *consumer, struct saga_a
     return error;
 }
 
+static void be_quiet(struct saga_amqp_consumer *consumer) {
+    lock(consumer);
+    consumer->quiet = true;
+    (void)pthread_cond_broadcast(&consumer->woken);
+    unlock(consumer);
+}
+
+static void pulse(struct saga_amqp_consumer *consumer) {
+    if (consumer->options.pulse != NULL && now_ms() >= consumer->pulse_ms) {
+        consumer->pulse_ms = now_ms() + PULSE_MS;
+        consumer->options.pulse(consumer->options.context);
+    }
+}
+
 /* --------------------------------------------------------------------- life */
 
 static void tell(struct saga_amqp_consumer *consumer, bool up, const char *why) {
@@ -323,7 +369,9 @@ static enum saga_error serve(struct saga_amqp_consumer *consumer, struct saga_am
         }
         if (error == SAGA_OK && !consumer->cancelled && flag(consumer, &consumer->stopping)) {
             error = cancel(consumer, link, fault);
+            be_quiet(consumer);
         }
+        pulse(consumer);
         if (error == SAGA_OK && !consumer->cancelled) {
             error = look(consumer, link, fault);
         }
@@ -331,7 +379,10 @@ static enum saga_error serve(struct saga_amqp_consumer *consumer, struct saga_am
             error = take_events(consumer, link, fault);
         }
         if (error == SAGA_OK) {
-            saga_amqp_link_wait(link, consumer->wake_fd, (int)(consumer->options.passive_ms / 2));
+            saga_amqp_link_wait(link, consumer->wake_fd,
+                                consumer->options.pulse != NULL
+                                    ? PULSE_MS
+                                    : (int)(consumer->options.passive_ms / 2));
             swallow_wake(consumer);
         }
     }
@@ -403,6 +454,7 @@ static void *consume_for_ever(void *context) {
         }
     }
     lock(consumer);
+    consumer->quiet = true;
     consumer->gone = true;
     (void)pthread_cond_broadcast(&consumer->woken);
     unlock(consumer);
@@ -458,12 +510,13 @@ enum saga_error saga_amqp_consumer_open(struct saga_amqp_consumer **consumer,
     (void)pthread_cond_init(&opened->woken, &attributes);
     (void)pthread_condattr_destroy(&attributes);
     saga_amqp_dial_init(&opened->dial, options->link.address->host_count, options->seed);
+    *consumer = opened; /* before its first callback */
     if (opened->unsettled == NULL || opened->wake_fd < 0 || !start_thread(opened)) {
+        *consumer = NULL;
         release(opened);
         return saga_fault_set(fault, SAGA_ERROR_FAILED,
                               "no memory, no descriptor, or no thread, for the consumer");
     }
-    *consumer = opened;
     return SAGA_OK;
 }
 
@@ -483,14 +536,11 @@ static void ask_to_end(struct saga_amqp_consumer *consumer, bool *which) {
     wake(consumer);
 }
 
-void saga_amqp_consumer_stop(struct saga_amqp_consumer *consumer) {
-    ask_to_end(consumer, &consumer->stopping);
-}
-
-/* Waits for the thread's end. */
-static void cut_when_late(struct saga_amqp_consumer *consumer, int64_t late_ms) {
+/* Waits until the thread has set `which`; from CLOSE_MS on with no more patience for the broker. */
+static void await(struct saga_amqp_consumer *consumer, const bool *which) {
+    const int64_t late_ms = now_ms() + CLOSE_MS;
     lock(consumer);
-    while (!consumer->gone) {
+    while (!*which) {
         const int64_t left_ms = late_ms - now_ms();
         if (left_ms <= 0 && consumer->link != NULL) {
             saga_amqp_link_cut(consumer->link);
@@ -500,12 +550,17 @@ static void cut_when_late(struct saga_amqp_consumer *consumer, int64_t late_ms) 
     unlock(consumer);
 }
 
+void saga_amqp_consumer_stop(struct saga_amqp_consumer *consumer) {
+    ask_to_end(consumer, &consumer->stopping);
+    await(consumer, &consumer->quiet);
+}
+
 void saga_amqp_consumer_close(struct saga_amqp_consumer *consumer) {
     if (consumer == NULL) {
         return;
     }
     ask_to_end(consumer, &consumer->closing);
-    cut_when_late(consumer, now_ms() + CLOSE_MS);
+    await(consumer, &consumer->gone);
     (void)pthread_join(consumer->thread, NULL);
     release(consumer);
 }

@@ -53,19 +53,29 @@ struct saga_amqp_consumer_options {
                       struct saga_amqp_ticket ticket);
     /* Nothing more is at hand for now: whoever gathers deliveries may begin. NULL: nobody does. */
     void (*gathered)(void *context);
+    /* About once a second while it is connected. NULL: nobody wants it. */
+    void (*pulse)(void *context);
     /* As the publisher's. */
     void (*turned)(void *context, bool up, const char *why);
 };
 #define SAGA_AMQP_PREFETCH   512
 #define SAGA_AMQP_PASSIVE_MS 15000
 
-/* Starts the thread, which connects by itself, for ever. Errors: FAILED. */
+/* Starts the thread, which connects by itself, for ever; *consumer is set before anything is called
+ * back, and NULL on an error. Errors: FAILED. */
 SAGA_CHECKED enum saga_error
 saga_amqp_consumer_open(struct saga_amqp_consumer **consumer,
                         const struct saga_amqp_consumer_options *options, struct saga_fault *fault);
 
 void saga_amqp_consumer_settle(struct saga_amqp_consumer *consumer, struct saga_amqp_ticket ticket,
                                enum saga_amqp_settlement how);
+
+/* As settle, but the thread is not woken for it: it is carried out with what it is woken for next,
+ * by a settlement, by saga_amqp_consumer_push(), by the broker or by its pulse. */
+void saga_amqp_consumer_settle_later(struct saga_amqp_consumer *consumer,
+                                     struct saga_amqp_ticket ticket, enum saga_amqp_settlement how);
+/* What was settled later is carried out now. */
+void saga_amqp_consumer_push(struct saga_amqp_consumer *consumer);
 
 struct saga_amqp_consumer_counts {
     bool up;
@@ -76,7 +86,8 @@ struct saga_amqp_consumer_counts {
 void saga_amqp_consumer_count(struct saga_amqp_consumer *consumer,
                               struct saga_amqp_consumer_counts *counts);
 
-/* No delivery after this: cancels, and goes on settling. */
+/* Returns when nothing more will be delivered (`gathered` was called for what was);
+ * goes on settling. */
 void saga_amqp_consumer_stop(struct saga_amqp_consumer *consumer);
 /* Carries out the settlements that were asked for, ends the thread, frees. NULL is
  * allowed. */

@@ -503,6 +503,14 @@ enum saga_error saga_amqp_link_publish(struct saga_amqp_link *link,
     return status == AMQP_STATUS_OK ? SAGA_OK : lost(fault, "publishing", status);
 }
 
+/* The library writes each frame by itself, and the kernel would send, and wake the broker, for
+ * each message. */
+void saga_amqp_link_cork(struct saga_amqp_link *link, bool corked) {
+    const int value = corked;
+    /* Refused: then every message leaves by itself. */
+    (void)setsockopt(link->fd, IPPROTO_TCP, TCP_CORK, &value, sizeof value);
+}
+
 /* ---------------------------------------------------------------- consuming */
 
 enum saga_error saga_amqp_link_consume(struct saga_amqp_link *link, const char *queue,

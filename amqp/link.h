@@ -108,6 +108,11 @@ SAGA_CHECKED enum saga_error saga_amqp_link_publish(struct saga_amqp_link *link,
                                                     const struct saga_amqp_message *message,
                                                     struct saga_fault *fault);
 
+/* What is published or acknowledged while the link is corked may wait for more of it, for 200 ms
+ * at most; it leaves when the cork is pulled. For several messages in a row: they cost the broker
+ * and us less in one piece. */
+void saga_amqp_link_cork(struct saga_amqp_link *link, bool corked);
+
 /* Acknowledges the delivery of this tag, or (`up_to`) all until it. */
 SAGA_CHECKED enum saga_error saga_amqp_link_ack(struct saga_amqp_link *link, uint64_t tag,
                                                 bool up_to, struct saga_fault *fault);

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define SAGA_AMQP_SHORT_BYTES_MAX 255
-#define SAGA_AMQP_HEADERS_MAX     32
+#define SAGA_AMQP_HEADERS_MAX     48 /* a command's own, and the 32 of a definition */
 
 /* A header is a text or a whole number; others are not carried (streams and
  * federation drop them). */

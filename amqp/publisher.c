@@ -32,6 +32,7 @@ struct saga_amqp_publisher {
     pthread_mutex_t mutex; /* for all of these */
     pthread_cond_t ended;
     struct list waiting;
+    bool woken; /* the thread will look at what waits */
     bool up;
     bool closing;
     bool gone;                   /* the thread has ended */
@@ -69,6 +70,14 @@ static void wake(struct saga_amqp_publisher *publisher) {
     const uint64_t one = 1;
     const ssize_t written = write(publisher->wake_fd, &one, sizeof one);
     assert(written == sizeof one); /* an eventfd takes it but after 2^64 of them */
+}
+
+/* For what waits; under the mutex. One system call, however much is put until it is taken. */
+static void wake_for_waiting(struct saga_amqp_publisher *publisher) {
+    if (!publisher->woken) {
+        publisher->woken = true;
+        wake(publisher);
+    }
 }
 
 static void list_append(struct list *list, struct saga_amqp_outgoing *outgoing) {
@@ -288,6 +297,9 @@ static struct list take_burst(struct saga_amqp_publisher *publisher) {
         }
         list_append(&burst, outgoing);
     }
+    /* What is left is beyond the burst, which is followed by another, or beyond the window, which
+     * moves on by what arrives. */
+    publisher->woken = publisher->waiting.count > 0;
     unlock(publisher);
     return burst;
 }
@@ -326,6 +338,10 @@ static enum saga_error publish_burst(struct saga_amqp_publisher *publisher,
     struct list burst = take_burst(publisher);
     enum saga_error error = SAGA_OK;
     *count = burst.count;
+    const bool many = burst.count > 1;
+    if (many) {
+        saga_amqp_link_cork(link, true);
+    }
     for (struct saga_amqp_outgoing *one; (one = list_take(&burst)) != NULL;) {
         if (error == SAGA_OK) {
             error = publish_one(publisher, link, one, fault);
@@ -333,7 +349,12 @@ static enum saga_error publish_burst(struct saga_amqp_publisher *publisher,
             settle(publisher, one, SAGA_AMQP_UNSENT);
         }
     }
-    count_unconfirmed(publisher);
+    if (many && error == SAGA_OK) {
+        saga_amqp_link_cork(link, false);
+    }
+    if (*count > 0) {
+        count_unconfirmed(publisher);
+    }
     return error;
 }
 
@@ -550,33 +571,54 @@ enum saga_error saga_amqp_publisher_open(struct saga_amqp_publisher **publisher,
     (void)pthread_cond_init(&opened->ended, &attributes);
     (void)pthread_condattr_destroy(&attributes);
     saga_amqp_dial_init(&opened->dial, options->link.address->host_count, options->seed);
+    *publisher = opened; /* before its first callback */
     enum saga_error error = opened->unconfirmed == NULL || opened->wake_fd < 0
                                 ? saga_fault_set(fault, SAGA_ERROR_FAILED,
                                                  "no memory, or no descriptor, for the "
                                                  "publisher")
                                 : start_threads(opened, fault);
     if (error != SAGA_OK) {
+        *publisher = NULL;
         release(opened);
-        return error;
     }
-    *publisher = opened;
-    return SAGA_OK;
+    return error;
+}
+
+/* Under the mutex. */
+static bool take(struct saga_amqp_publisher *publisher, struct saga_amqp_outgoing *outgoing) {
+    const bool taken = publisher->up && !publisher->closing &&
+                       publisher->waiting.count < publisher->options.queue_max;
+    if (taken) {
+        list_append(&publisher->waiting, outgoing);
+    }
+    return taken;
 }
 
 bool saga_amqp_publisher_put(struct saga_amqp_publisher *publisher,
                              struct saga_amqp_outgoing *outgoing) {
     lock(publisher);
-    const bool taken = publisher->up && !publisher->closing &&
-                       publisher->waiting.count < publisher->options.queue_max;
-    const bool first = taken && publisher->waiting.count == 0;
+    const bool taken = take(publisher, outgoing);
     if (taken) {
-        list_append(&publisher->waiting, outgoing);
+        wake_for_waiting(publisher);
     }
     unlock(publisher);
-    if (first) {
-        wake(publisher);
-    }
     return taken;
+}
+
+bool saga_amqp_publisher_put_later(struct saga_amqp_publisher *publisher,
+                                   struct saga_amqp_outgoing *outgoing) {
+    lock(publisher);
+    const bool taken = take(publisher, outgoing);
+    unlock(publisher);
+    return taken;
+}
+
+void saga_amqp_publisher_push(struct saga_amqp_publisher *publisher) {
+    lock(publisher);
+    if (publisher->waiting.count > 0) {
+        wake_for_waiting(publisher);
+    }
+    unlock(publisher);
 }
 
 void saga_amqp_publisher_count(struct saga_amqp_publisher *publisher,

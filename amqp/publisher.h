@@ -56,7 +56,8 @@ struct saga_amqp_publisher_options {
 #define SAGA_AMQP_QUEUE_MAX 100000
 #define SAGA_AMQP_STUCK_MS  15000
 
-/* Starts the thread, which connects by itself, for ever. Errors: FAILED. */
+/* Starts the thread, which connects by itself, for ever; *publisher is set before anything is
+ * called back, and NULL on an error. Errors: FAILED. */
 SAGA_CHECKED enum saga_error
 saga_amqp_publisher_open(struct saga_amqp_publisher **publisher,
                          const struct saga_amqp_publisher_options *options,
@@ -66,6 +67,13 @@ saga_amqp_publisher_open(struct saga_amqp_publisher **publisher,
  * wait; it stays the caller's, and no byte has left. */
 SAGA_CHECKED bool saga_amqp_publisher_put(struct saga_amqp_publisher *publisher,
                                           struct saga_amqp_outgoing *outgoing);
+
+/* As put, but the thread is not woken for it: it leaves with what it is woken for next, by a put,
+ * by saga_amqp_publisher_push() or by the broker. Of many in a row, each would wake the thread. */
+SAGA_CHECKED bool saga_amqp_publisher_put_later(struct saga_amqp_publisher *publisher,
+                                                struct saga_amqp_outgoing *outgoing);
+/* What was put later leaves now. */
+void saga_amqp_publisher_push(struct saga_amqp_publisher *publisher);
 
 struct saga_amqp_publisher_counts {
     bool up;

@@ -44,6 +44,7 @@ enum {
     KEY_DEFINITION_LSN,
     KEY_KEY,
     KEY_PAYLOAD,
+    KEY_CONTENT,
 };
 
 /* Most entries that a map of one header byte can have. */
@@ -52,9 +53,9 @@ enum {
 #define MAP16              0xde
 
 /* All fields at their widest: map16 3, saga 19, four of 10, two 32-bit ones of
- * 6, two 16-bit ones of 4, seven 8-bit ones of 3, headers of key (1 + 3) and
- * payload (1 + 5). */
-#define FIXED_BYTES_MAX (3 + 19 + 4 * 10 + 2 * 6 + 2 * 4 + 7 * 3 + 4 + 6)
+ * 6, two 16-bit ones of 4, seven 8-bit ones of 3, headers of key (1 + 3),
+ * payload and content (1 + 5 each). */
+#define FIXED_BYTES_MAX (3 + 19 + 4 * 10 + 2 * 6 + 2 * 4 + 7 * 3 + 4 + 6 + 6)
 
 const char *saga_record_error_text(enum saga_record_error error) {
     switch (error) {
@@ -73,7 +74,7 @@ const char *saga_record_error_text(enum saga_record_error error) {
 }
 
 size_t saga_record_size_max(const struct saga_record *record) {
-    return FIXED_BYTES_MAX + (size_t)record->key.size + record->payload.size;
+    return FIXED_BYTES_MAX + (size_t)record->key.size + record->payload.size + record->content.size;
 }
 
 /* ---------------------------------------------------------------- encoding */
@@ -131,6 +132,7 @@ size_t saga_record_encode(const struct saga_record *record, void *bytes) {
     assert(record->reserved == 0);
     assert(record->key.size <= SAGA_KEY_BYTES_MAX);
     assert(record->payload.size <= SAGA_PAYLOAD_BYTES_MAX);
+    assert(record->content.size <= SAGA_PAYLOAD_BYTES_MAX);
 
     uint8_t *begin = bytes;
     struct pen pen = {begin + 1};
@@ -158,6 +160,7 @@ size_t saga_record_encode(const struct saga_record *record, void *bytes) {
     entries += pen_lsn(&pen, KEY_DEFINITION_LSN, record->definition_lsn);
     entries += pen_bytes(&pen, KEY_KEY, record->key.data, record->key.size);
     entries += pen_bytes(&pen, KEY_PAYLOAD, record->payload.data, record->payload.size);
+    entries += pen_bytes(&pen, KEY_CONTENT, record->content.data, record->content.size);
 
     size_t size = (size_t)(pen.at - begin);
     if (entries <= FIXMAP_ENTRIES_MAX) {
@@ -487,6 +490,8 @@ static inline enum saga_record_error read_field(struct cursor *cursor, uint64_t 
         return read_bytes(cursor, SAGA_KEY_BYTES_MAX, &record->key);
     case KEY_PAYLOAD:
         return read_bytes(cursor, SAGA_PAYLOAD_BYTES_MAX, &record->payload);
+    case KEY_CONTENT:
+        return read_bytes(cursor, SAGA_PAYLOAD_BYTES_MAX, &record->content);
     default:
         return skip_value(cursor);
     }

@@ -65,6 +65,7 @@
  *    16   definition_lsn  uint      LSN of a DEFINITION_LOADED
  *    17   key             bin       at most 1,024 bytes
  *    18   payload         bin       at most 4 MiB
+ *    19   content         bin       at most 4 MiB
  *
  * A record's own LSN is not in it: first LSN of its block + its index.
  *

@@ -101,6 +101,17 @@ struct inner {
     struct saga_verb_input *input;
 };
 
+/* What the parsers that stand beside the verb's own are to fill. */
+static void give_children(const struct inner *inner, struct argp_state *state) {
+    size_t count = 0;
+    if (inner->verb->needs_database) {
+        state->child_inputs[count++] = inner->input;
+    }
+    if (inner->verb->switched) {
+        state->child_inputs[count++] = &inner->input->switches;
+    }
+}
+
 static error_t parse_inner(int key, char *argument, struct argp_state *state) {
     struct inner *inner = state->input;
     if (key >= SAGA_VERB_VALUE && key < SAGA_VERB_VALUE + SAGA_VERB_VALUE_MAX) {
@@ -109,9 +120,7 @@ static error_t parse_inner(int key, char *argument, struct argp_state *state) {
     }
     switch (key) {
     case ARGP_KEY_INIT:
-        if (inner->verb->needs_database) {
-            state->child_inputs[0] = inner->input;
-        }
+        give_children(inner, state);
         return 0;
     case ARGP_KEY_ARG:
         if (inner->verb->argument == NULL || inner->input->argument != NULL) {
@@ -154,12 +163,21 @@ static char *outer_doc(const char *doc, const struct saga_verb *verbs, size_t ve
 static void parse_verb(int argc, char **argv, const struct outer *outer,
                        struct saga_verb_input *input) {
     struct inner inner = {.verb = outer->verb, .input = input};
+    struct argp_child children[3] = {{0}}; /* in the order of give_children() */
+    size_t count = 0;
+    if (outer->verb->needs_database) {
+        children[count++] = (struct argp_child){&database_argp, 0, NULL, 0};
+    }
+    if (outer->verb->switched) {
+        children[count++] = (struct argp_child){&saga_participant_switches_argp, 0,
+                                                "To see what failures look like:", 1};
+    }
     struct argp argp = {
         .options = outer->verb->options,
         .parser = parse_inner,
         .args_doc = outer->verb->argument == NULL ? "" : outer->verb->argument,
         .doc = outer->verb->doc,
-        .children = outer->verb->needs_database ? database_children : NULL,
+        .children = children,
     };
     char *program = argv[outer->verb_index];
     char name[128];

@@ -11,6 +11,7 @@
 
 #include "error.h"
 #include "service.h"
+#include "switches.h"
 
 #include <argp.h>
 #include <stdbool.h>
@@ -18,15 +19,16 @@
 
 /* Options of a verb have the keys SAGA_VERB_VALUE + 0, 1, ... in their order. */
 #define SAGA_VERB_VALUE     0x5b00
-#define SAGA_VERB_VALUE_MAX 8
+#define SAGA_VERB_VALUE_MAX 12
 
 /* What a verb is given, and the exit status that it may set. */
 struct saga_verb_input {
     const char *program;
-    const char *database;                    /* a path; NULL where the verb needs none */
-    const char *argument;                    /* NULL where the verb takes none */
-    const char *values[SAGA_VERB_VALUE_MAX]; /* of its options; NULL: not given */
-    int exit_status;                         /* 0 unless the verb says otherwise */
+    const char *database;                      /* a path; NULL where the verb needs none */
+    const char *argument;                      /* NULL where the verb takes none */
+    const char *values[SAGA_VERB_VALUE_MAX];   /* of its options; NULL: not given */
+    struct saga_participant_switches switches; /* of a verb that is `switched` */
+    int exit_status;                           /* 0 unless the verb says otherwise */
 };
 
 struct saga_verb {
@@ -37,6 +39,7 @@ struct saga_verb {
     bool needs_database;
     /* Does it; returns an error with the fault filled, which then is the exit status. */
     enum saga_error (*run)(struct saga_verb_input *input, struct saga_fault *fault);
+    bool switched; /* it takes --limit, --fail, --delay, --crash (switches.h) */
 };
 
 /* Parses the command line and runs the verb. Returns the program's exit status

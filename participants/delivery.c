@@ -45,6 +45,9 @@ static bool is_ours(const struct saga_service *service, const struct saga_wire_c
     if (operation == SAGA_WIRE_FENCE) {
         return own_space && strcmp(command->name + size, ".fence") == 0;
     }
+    if (operation == SAGA_WIRE_SETTLE) {
+        return own_space && strcmp(command->name + size, ".settle") == 0;
+    }
     return own_space || find(service, command->name, operation) != NULL;
 }
 
@@ -65,7 +68,9 @@ static int64_t saga_began_ms(const char *saga) {
 static bool may_be_purged(const struct saga_delivery_batch *batch,
                           const struct saga_wire_command *command,
                           enum saga_wire_operation operation) {
-    if (batch->purged_before_ms == 0) {
+    /* A settle asks nothing about the action, and its tombstone is right in any case: so an
+     * operator can still settle what is older than the rows. */
+    if (batch->purged_before_ms == 0 || operation == SAGA_WIRE_SETTLE) {
         return false;
     }
     int64_t oldest_ms = command->issued_at_ms;
@@ -296,6 +301,11 @@ static bool follow(struct saga_delivery_batch *batch, const struct saga_wire_com
         return bury(batch, command) && answer(reply, SAGA_WIRE_NOOP, "NOOP", NULL);
     case SAGA_FENCE_BURY_FENCED:
         return bury(batch, command) && answer(reply, SAGA_WIRE_FENCED, "FENCED", NULL);
+    case SAGA_FENCE_BURY_SETTLED:
+        return bury(batch, command) && answer(reply, SAGA_WIRE_DONE, "SETTLED", NULL);
+    case SAGA_FENCE_CLOSE:
+        return saga_fence_row_settle(&batch->participant->database, command, batch->now_ms) &&
+               answer(reply, SAGA_WIRE_DONE, "SETTLED", NULL);
     case SAGA_FENCE_REPLAY_ACTION:
         return answer(reply,
                       row->state == SAGA_FENCE_REJECTED ? SAGA_WIRE_REJECTED : SAGA_WIRE_DONE,
@@ -306,6 +316,8 @@ static bool follow(struct saga_delivery_batch *batch, const struct saga_wire_com
         return answer(reply, SAGA_WIRE_NOOP, "NOOP", NULL);
     case SAGA_FENCE_ANSWER_FENCED:
         return answer(reply, SAGA_WIRE_FENCED, "FENCED", NULL);
+    case SAGA_FENCE_ANSWER_SETTLED:
+        return answer(reply, SAGA_WIRE_DONE, "SETTLED", NULL);
     }
     assert(!"an order that is not in the list");
     return false;

@@ -6,7 +6,7 @@
 static const char *const states[] = {
     [SAGA_FENCE_ABSENT] = "absent",           [SAGA_FENCE_DONE] = "done",
     [SAGA_FENCE_REJECTED] = "rejected",       [SAGA_FENCE_TOMBSTONE] = "tombstone",
-    [SAGA_FENCE_COMPENSATED] = "compensated",
+    [SAGA_FENCE_COMPENSATED] = "compensated", [SAGA_FENCE_SETTLED] = "settled",
 };
 
 /*
@@ -33,37 +33,57 @@ static const char *const states[] = {
  *              action alone, and that took effect: `fenced` would claim that it
  *              never happened. (The orchestrator can ask only while it goes
  *              backward over this step, where `done` changes nothing.)
+ *
+ * settled      An operator has put in order, outside of this table, what the action
+ *              had done, or has given it up: nothing may act on it any more. A late
+ *              action and a fence are answered as after a compensation; a late
+ *              compensation finds nothing to do.
+ *
+ * A settle makes no claim about the action: it closes what is open and answers
+ * done. A row that is closed already, by whatever, stays as it is.
  */
-static const enum saga_fence_order orders[SAGA_FENCE_STATE_COUNT + 1][SAGA_WIRE_FENCE + 1] = {
+static const enum saga_fence_order orders[SAGA_FENCE_STATE_COUNT + 1][SAGA_WIRE_SETTLE + 1] = {
     [SAGA_FENCE_ABSENT] =
         {
             [SAGA_WIRE_ACTION] = SAGA_FENCE_RUN_ACTION,
             [SAGA_WIRE_COMPENSATION] = SAGA_FENCE_BURY_NOOP,
             [SAGA_WIRE_FENCE] = SAGA_FENCE_BURY_FENCED,
+            [SAGA_WIRE_SETTLE] = SAGA_FENCE_BURY_SETTLED,
         },
     [SAGA_FENCE_DONE] =
         {
             [SAGA_WIRE_ACTION] = SAGA_FENCE_REPLAY_ACTION,
             [SAGA_WIRE_COMPENSATION] = SAGA_FENCE_RUN_COMPENSATION,
             [SAGA_WIRE_FENCE] = SAGA_FENCE_REPLAY_ACTION,
+            [SAGA_WIRE_SETTLE] = SAGA_FENCE_CLOSE,
         },
     [SAGA_FENCE_REJECTED] =
         {
             [SAGA_WIRE_ACTION] = SAGA_FENCE_REPLAY_ACTION,
             [SAGA_WIRE_COMPENSATION] = SAGA_FENCE_ANSWER_NOOP,
             [SAGA_WIRE_FENCE] = SAGA_FENCE_REPLAY_ACTION,
+            [SAGA_WIRE_SETTLE] = SAGA_FENCE_ANSWER_SETTLED,
         },
     [SAGA_FENCE_TOMBSTONE] =
         {
             [SAGA_WIRE_ACTION] = SAGA_FENCE_ANSWER_FENCED,
             [SAGA_WIRE_COMPENSATION] = SAGA_FENCE_ANSWER_NOOP,
             [SAGA_WIRE_FENCE] = SAGA_FENCE_ANSWER_FENCED,
+            [SAGA_WIRE_SETTLE] = SAGA_FENCE_ANSWER_SETTLED,
         },
     [SAGA_FENCE_COMPENSATED] =
         {
             [SAGA_WIRE_ACTION] = SAGA_FENCE_ANSWER_FENCED,
             [SAGA_WIRE_COMPENSATION] = SAGA_FENCE_REPLAY_COMPENSATION,
             [SAGA_WIRE_FENCE] = SAGA_FENCE_REPLAY_ACTION,
+            [SAGA_WIRE_SETTLE] = SAGA_FENCE_ANSWER_SETTLED,
+        },
+    [SAGA_FENCE_SETTLED] =
+        {
+            [SAGA_WIRE_ACTION] = SAGA_FENCE_ANSWER_FENCED,
+            [SAGA_WIRE_COMPENSATION] = SAGA_FENCE_ANSWER_NOOP,
+            [SAGA_WIRE_FENCE] = SAGA_FENCE_REPLAY_ACTION,
+            [SAGA_WIRE_SETTLE] = SAGA_FENCE_ANSWER_SETTLED,
         },
 };
 
@@ -84,7 +104,7 @@ enum saga_fence_state saga_fence_state_parse(const char *name) {
 enum saga_fence_order saga_fence_decide(enum saga_fence_state state,
                                         enum saga_wire_operation operation) {
     assert(state >= SAGA_FENCE_ABSENT && state <= SAGA_FENCE_STATE_COUNT);
-    assert(operation >= SAGA_WIRE_ACTION && operation <= SAGA_WIRE_FENCE);
+    assert(operation >= SAGA_WIRE_ACTION && operation <= SAGA_WIRE_OPERATION_COUNT);
     enum saga_fence_order order = orders[state][operation];
     assert(order != 0);
     return order;

@@ -4,8 +4,8 @@
  * One table, pure: the state of the row of (saga, step, incarnation) x the
  * command's operation -> what is to be done. It promises that, whatever is lost,
  * doubled or late, an action takes effect at most once, a compensation takes
- * effect at most once and only after its action, and no action takes effect
- * after its compensation or its fence was answered.
+ * effect at most once and only after its action, no action takes effect after its
+ * compensation or its fence was answered, and neither after its settle was.
  *
  * Threads: no state.
  */
@@ -21,10 +21,11 @@ enum saga_fence_state {
     SAGA_FENCE_REJECTED,    /* the action was rejected; its reply is in the row */
     SAGA_FENCE_TOMBSTONE,   /* the action never happened and never will */
     SAGA_FENCE_COMPENSATED, /* the action took effect and was undone; both replies are in the row */
+    SAGA_FENCE_SETTLED,     /* the action took effect; an operator has seen to the rest */
 };
-#define SAGA_FENCE_STATE_COUNT 5
+#define SAGA_FENCE_STATE_COUNT 6
 
-/* "absent", "done", "rejected", "tombstone", "compensated". */
+/* "absent", "done", "rejected", "tombstone", "compensated", "settled". */
 const char *saga_fence_state_name(enum saga_fence_state state);
 /* 0 if unknown. */
 enum saga_fence_state saga_fence_state_parse(const char *name);
@@ -34,12 +35,15 @@ enum saga_fence_order {
     SAGA_FENCE_RUN_COMPENSATION,    /* run the business code; done: the row is compensated */
     SAGA_FENCE_BURY_NOOP,           /* write the tombstone, answer noop */
     SAGA_FENCE_BURY_FENCED,         /* write the tombstone, answer fenced */
+    SAGA_FENCE_BURY_SETTLED,        /* write the tombstone, answer done */
+    SAGA_FENCE_CLOSE,               /* the row is settled, answer done */
     SAGA_FENCE_REPLAY_ACTION,       /* answer the action's stored reply */
     SAGA_FENCE_REPLAY_COMPENSATION, /* answer the compensation's stored reply */
     SAGA_FENCE_ANSWER_NOOP,
     SAGA_FENCE_ANSWER_FENCED,
+    SAGA_FENCE_ANSWER_SETTLED, /* done: there is nothing (more) to close */
 };
-#define SAGA_FENCE_ORDER_COUNT 8
+#define SAGA_FENCE_ORDER_COUNT 11
 
 enum saga_fence_order saga_fence_decide(enum saga_fence_state state,
                                         enum saga_wire_operation operation);

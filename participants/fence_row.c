@@ -239,6 +239,15 @@ bool saga_fence_row_compensate(struct saga_database *database,
            sqlite3_bind_int64(statement, 8, now_ms) == SQLITE_OK && run_write(database, statement);
 }
 
+bool saga_fence_row_settle(struct saga_database *database, const struct saga_wire_command *command,
+                           int64_t now_ms) {
+    sqlite3_stmt *statement = saga_database_statement(
+        database, "UPDATE saga_fence SET state = 'settled', decided_at = ?4 "
+                  "WHERE saga = ?1 AND step = ?2 AND incarnation = ?3 AND state = 'done'");
+    return statement != NULL && bind_key(statement, command) &&
+           sqlite3_bind_int64(statement, 4, now_ms) == SQLITE_OK && run_write(database, statement);
+}
+
 bool saga_fence_rows_purge(struct saga_database *database, int64_t before_ms, uint64_t *purged) {
     sqlite3_stmt *statement =
         saga_database_statement(database, "DELETE FROM saga_fence WHERE decided_at < ?1");

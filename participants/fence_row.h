@@ -6,7 +6,7 @@
  *
  *   saga_fence(
  *     saga, step, incarnation   the key
- *     state                     done | rejected | tombstone | compensated
+ *     state                     done | rejected | tombstone | compensated | settled
  *     command                   the action's name; NULL: none arrived (tombstone)
  *     body_hash                 XXH3-128 of the action's body, canonical; NULL likewise
  *     event, content            the action's reply: reply_state, and JSON or NULL
@@ -17,8 +17,8 @@
  *   saga_participant(service, format, purged_before)    one row
  *
  * A state that this version does not know makes the row unreadable, never
- * something else. States for effects outside the database, and for rows closed
- * by an operator, would be new names in `state`, and a new format number.
+ * something else. States for effects outside the database would be new names in
+ * `state`, and a new format number.
  *
  * Threads: as the database.
  */
@@ -30,7 +30,7 @@
 
 #include <stdint.h>
 
-#define SAGA_FENCE_FORMAT     1
+#define SAGA_FENCE_FORMAT     2
 #define SAGA_FENCE_HASH_BYTES 16
 
 struct saga_fence_answer {
@@ -79,6 +79,10 @@ bool saga_fence_row_bury(struct saga_database *database, const struct saga_wire_
 bool saga_fence_row_compensate(struct saga_database *database,
                                const struct saga_wire_command *command,
                                const struct saga_fence_answer *answer, int64_t now_ms);
+
+/* Makes a DONE row SETTLED; the action's reply stays in it. */
+bool saga_fence_row_settle(struct saga_database *database, const struct saga_wire_command *command,
+                           int64_t now_ms);
 
 /* Deletes the rows last written before `before_ms`, and remembers that they are
  * gone. In a transaction of the caller's. */

@@ -258,7 +258,8 @@ struct sqlite3 *saga_participant_database(struct saga_participant *participant) 
 static bool is_known(const struct saga_service *const *services, size_t count, const char *name) {
     for (size_t s = 0; s < count; s++) {
         size_t size = strlen(services[s]->name);
-        if (strncmp(name, services[s]->name, size) == 0 && strcmp(name + size, ".fence") == 0) {
+        if (strncmp(name, services[s]->name, size) == 0 &&
+            (strcmp(name + size, ".fence") == 0 || strcmp(name + size, ".settle") == 0)) {
             return true;
         }
         for (size_t c = 0; c < services[s]->command_count; c++) {

@@ -9,7 +9,8 @@
  * Promises, for one (saga, step, incarnation):
  *  1. the action takes effect at most once, and every definite verdict on it is
  *     repeated to duplicates, a rejection too;
- *  2. after a compensation or a fence was answered, the action never takes effect;
+ *  2. after a compensation, a fence or a settle was answered, the action never takes
+ *     effect; after a settle the compensation neither;
  *  3. a compensation takes effect at most once, and only if the action did;
  *  4. a reply is returned only after what it says is committed.
  *

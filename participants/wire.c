@@ -9,6 +9,7 @@ static const char *const operations[] = {
     [SAGA_WIRE_ACTION] = "action",
     [SAGA_WIRE_COMPENSATION] = "compensation",
     [SAGA_WIRE_FENCE] = "fence",
+    [SAGA_WIRE_SETTLE] = "settle",
 };
 #define OPERATION_COUNT (sizeof operations / sizeof operations[0])
 

@@ -27,8 +27,10 @@ enum saga_wire_operation {
     SAGA_WIRE_ACTION = 1,
     SAGA_WIRE_COMPENSATION,
     SAGA_WIRE_FENCE,
+    SAGA_WIRE_SETTLE,
 };
-/* "action", "compensation", "fence". */
+#define SAGA_WIRE_OPERATION_COUNT 4
+/* "action", "compensation", "fence", "settle". */
 const char *saga_wire_operation_name(enum saga_wire_operation operation);
 /* 0 if unknown. */
 enum saga_wire_operation saga_wire_operation_parse(const char *name);
@@ -36,13 +38,13 @@ enum saga_wire_operation saga_wire_operation_parse(const char *name);
 /* A command as a participant sees it. All texts are NUL-terminated and borrowed
  * for the call. */
 struct saga_wire_command {
-    const char *name;      /* "parking.block", "parking.unblock", "parking.fence" */
+    const char *name;      /* "parking.block", "parking.unblock", "parking.fence", ... */
     const char *id;        /* <saga>/<step>/<incarnation>/<operation>/<revision>: the same on every
                               attempt. A participant echoes it, and reads nothing out of it. */
     const char *saga;      /* the saga's id, 36 characters */
     const char *saga_type; /* the definition's name; NULL: not said */
     const char *step;      /* the step's name */
-    const char *operation; /* "action", "compensation", "fence" */
+    const char *operation; /* "action", "compensation", "fence", "settle" */
     uint32_t incarnation;  /* from 1 */
     uint32_t revision;     /* from 1 */
     uint32_t attempt;      /* from 1; diagnostic, no part of the identity */

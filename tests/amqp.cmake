@@ -11,7 +11,7 @@ add_library(saga_amqp_scene STATIC amqp_scene.c)
 target_include_directories(saga_amqp_scene PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(saga_amqp_scene PRIVATE saga_flags PUBLIC saga_amqp PkgConfig::CHECK
     Threads::Threads)
-foreach(test amqp_hostile_link_test amqp_hostile_publisher_test amqp_hostile_consumer_test)
+foreach(test amqp_push_test amqp_hostile_link_test amqp_hostile_publisher_test amqp_hostile_consumer_test)
     saga_test(${test} LINKS saga_amqp_scene saga_scripted_broker)
 endforeach()
 

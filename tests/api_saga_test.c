@@ -404,6 +404,98 @@ START_TEST(retry_is_taken_or_refused) {
 }
 END_TEST
 
+#define ROOM_BY_HAND "{\"step\":\"room\",\"reason\":\"r\"}"
+
+START_TEST(a_debt_is_settled_by_hand) {
+    char id[37];
+    start_trip(id);
+    stand_reply(id, 0, SAGA_ACTION, SAGA_DONE, "");
+    stand_reply(id, 1, SAGA_ACTION, SAGA_REJECTED, "");
+    expect_problem(http_post(path_of(id, "/mark-compensated"), "", ROOM_BY_HAND), 409,
+                   "verb-refused", "step 'room' is no debt (it is compensating)");
+    stand_reply(id, 0, SAGA_COMPENSATION, SAGA_REJECTED, "{\"reply_state\":\"NO_REFUND\"}");
+    struct answer answer = http_get(path_of(id, ""));
+    const json_t *item = json_array_get(json_object_get(answer.json, "attention"), 0);
+    ck_assert_str_eq(json_string_value(json_object_get(item, "step")), "room");
+    ck_assert_str_eq(json_string_value(json_object_get(item, "why")),
+                     "its compensation was refused (NO_REFUND)");
+    answer_free(&answer);
+    expect_act(http_post(path_of(id, "/mark-compensated"), "", ROOM_BY_HAND), 202, "accepted",
+               "compensating");
+    expect_act(http_post(path_of(id, "/mark-compensated"), "", ROOM_BY_HAND), 200, "already",
+               "compensating");
+    expect_problem(http_post(path_of(id, "/write-off"), "", ROOM_BY_HAND), 409, "verb-refused",
+                   "step 'room' has been marked compensated already");
+    stand_reply(id, 0, SAGA_SETTLE, SAGA_DONE, "");
+    expect_status(id, "compensated_manually");
+    expect_problem(http_post(path_of(id, "/write-off"), "", ROOM_BY_HAND), 409, "verb-refused",
+                   "the saga has ended (compensated_manually)");
+
+    start_trip(id);
+    stand_reply(id, 0, SAGA_ACTION, SAGA_DONE, "");
+    stand_reply(id, 1, SAGA_ACTION, SAGA_REJECTED, "");
+    stand_reply(id, 0, SAGA_COMPENSATION, SAGA_REJECTED, "");
+    expect_act(http_post(path_of(id, "/write-off"), "", ROOM_BY_HAND), 202, "accepted",
+               "compensating");
+    stand_reply(id, 0, SAGA_SETTLE, SAGA_DONE, "");
+    expect_status(id, "inconsistent");
+}
+END_TEST
+
+START_TEST(the_pivot_is_resolved_rejected_when_its_fence_says_so) {
+    static const char body[] =
+        "{\"step\":\"seat\",\"verdict\":\"rejected\",\"reason\":\"the train has left\"}";
+    char id[37];
+    start_trip(id);
+    expect_problem(http_post(path_of(id, "/resolve"), "", body), 409, "verb-refused",
+                   "step 'seat' is not in doubt (it is pending)");
+    stand_reply(id, 0, SAGA_ACTION, SAGA_DONE, "");
+    expect_act(http_post(path_of(id, "/resolve"), "", body), 202, "pending", "running");
+    stand_reply(id, 1, SAGA_FENCE, SAGA_FENCED, "");
+    stand_reply(id, 0, SAGA_COMPENSATION, SAGA_DONE, "");
+    expect_status(id, "compensated_manually");
+    start_trip(id);
+    stand_reply(id, 0, SAGA_ACTION, SAGA_DONE, "");
+    stand_reply(id, 1, SAGA_ACTION, SAGA_DONE, "");
+    expect_problem(http_post(path_of(id, "/resolve"), "",
+                             "{\"step\":\"thanks\",\"verdict\":\"rejected\",\"reason\":\"r\"}"),
+                   409, "verb-refused", "stands after the pivot");
+}
+END_TEST
+
+START_TEST(a_deed_that_makes_no_sense_is_invalid) {
+    static const struct {
+        const char *verb;
+        const char *body;
+        const char *says;
+    } cases[] = {
+        {"/write-off", "", "expected"},
+        {"/write-off", "{\"reason\":\"r\"}", "'step' must be a text"},
+        {"/write-off", "{\"step\":\"room\"}", "'reason' is missing"},
+        {"/write-off", "{\"step\":\"room\",\"reason\":7}", "'reason' must be a text"},
+        {"/write-off", "{\"step\":\"room\",\"reason\":\"r\",\"verdict\":\"done\"}",
+         "unknown member 'verdict'"},
+        {"/mark-compensated", "{\"step\":\"rom\",\"reason\":\"r\"}",
+         "no step 'rom'; there is: room, seat, thanks"},
+        {"/resolve", ROOM_BY_HAND, "'verdict' must be"},
+        {"/resolve", "{\"step\":\"room\",\"reason\":\"r\",\"verdict\":\"fenced\"}",
+         "'verdict' must be"},
+        {"/resolve", "{\"step\":\"room\",\"reason\":\"r\",\"verdict\":\"rejected\",\"content\":{}}",
+         "only a step that is done"},
+    };
+    char id[37];
+    start_trip(id);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        expect_problem(http_post(path_of(id, cases[i].verb), "", cases[i].body), 400,
+                       "invalid-request", cases[i].says);
+    }
+    expect_problem(
+        http_post("/v1/sagas/00000000-0000-7000-8000-000000000000/write-off", "", ROOM_BY_HAND),
+        404, "unknown-saga", "no saga of this id");
+    expect_status(id, "running");
+}
+END_TEST
+
 static void expect_noted(const char *headers, const char *body, const char *who, const char *why) {
     char id[37];
     char expected[160];
@@ -550,6 +642,9 @@ static Suite *suite(void) {
     tcase_add_test(api, cancel_goes_backward_once);
     tcase_add_test(api, cancel_waits_for_the_pivot_and_comes_too_late_after_it);
     tcase_add_test(api, retry_is_taken_or_refused);
+    tcase_add_test(api, a_debt_is_settled_by_hand);
+    tcase_add_test(api, the_pivot_is_resolved_rejected_when_its_fence_says_so);
+    tcase_add_test(api, a_deed_that_makes_no_sense_is_invalid);
     tcase_add_test(api, who_and_why_are_in_the_log);
     tcase_add_test(api, a_verb_that_makes_no_sense_is_refused);
     tcase_add_test(api, every_counter_is_shown);

@@ -544,6 +544,19 @@ START_TEST(what_a_lost_peer_may_have_taken_along_is_sent_again) {
 }
 END_TEST
 
+/* Its rejection could be the answer to the second of the two, and would be believed. */
+START_TEST(who_keeps_no_fence_is_not_sent_the_same_attempt_twice) {
+    plan.steps[0].fenced = false;
+    plan.steps[0].on_unknown = SAGA_ON_UNKNOWN_COMPENSATE;
+    ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
+    resend();
+    pass(999);
+    ck_assert_uint_eq(sent_count, 1);
+    pass(1);
+    ck_assert_ptr_nonnull(last_of(SAGA_ATTEMPT_EXPIRED)); /* and the next one is on record */
+}
+END_TEST
+
 START_TEST(what_waits_for_a_lost_peer_waits_no_longer) {
     ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
     ck_assert_int_eq(unsent(&sent[0]), SAGA_ANSWER_TAKEN); /* a backoff of up to 10 s */
@@ -562,6 +575,26 @@ START_TEST(who_is_back_and_takes_nothing_hurries_nobody) {
     ck_assert_int_eq(unsent(&sent[0]), SAGA_ANSWER_TAKEN);
     pass(0);
     ck_assert_uint_eq(sent_count, 1);
+}
+END_TEST
+
+/* An operator rejects a pivot of which nothing has left: nobody need be asked about it. */
+START_TEST(a_pivot_that_waits_is_resolved_at_once_and_one_that_left_is_not) {
+    bool left = _i == 1;
+    plan.steps[1].fenced = false;
+    plan.steps[1].on_unknown = SAGA_ON_UNKNOWN_COMPENSATE;
+    ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
+    ck_assert_int_eq(reply(&sent[0], SAGA_DONE), SAGA_ANSWER_TAKEN);
+    if (!left) {
+        ck_assert_int_eq(unsent(&sent[1]), SAGA_ANSWER_TAKEN); /* the second waits in backoff */
+    }
+    ck_assert_int_eq(
+        give((struct saga_input){
+            .door = SAGA_DOOR_EVENT,
+            .saga = id_of(1),
+            .event = {.type = SAGA_INPUT_RESOLVE, .step = 1, .verdict = SAGA_REJECTED}}),
+        left ? SAGA_ANSWER_PENDING : SAGA_ANSWER_TAKEN);
+    ck_assert(left == (last_of(SAGA_COMPENSATION_STARTED) == NULL));
 }
 END_TEST
 
@@ -625,9 +658,12 @@ int main(void) {
     tcase_add_loop_test(tests, an_attempt_that_waits_past_the_deadline_is_unsent, 0, 2);
     tcase_add_loop_test(tests, an_attempt_open_at_a_restart_is_never_unsent, 0, 2);
     tcase_add_test(tests, what_a_lost_peer_may_have_taken_along_is_sent_again);
+    tcase_add_test(tests, who_keeps_no_fence_is_not_sent_the_same_attempt_twice);
     tcase_add_test(tests, what_waits_for_a_lost_peer_waits_no_longer);
     tcase_add_test(tests, who_is_back_and_takes_nothing_hurries_nobody);
     tcase_add_loop_test(tests, an_attempt_that_was_sent_twice_is_never_unsent, 0, 2);
+    tcase_add_loop_test(tests, a_pivot_that_waits_is_resolved_at_once_and_one_that_left_is_not, 0,
+                        2);
     tcase_add_test(tests, hostile_records_of_the_log_itself_are_refused);
     suite_add_tcase(suite, tests);
     return check_run(suite);

@@ -205,6 +205,10 @@ START_TEST(booking_has_its_names) {
         ck_assert_pstr_eq(saga_definition_command_name(booking, i, SAGA_COMPENSATION),
                           steps[i].compensation);
         ck_assert_str_eq(saga_definition_command_name(booking, i, SAGA_FENCE), steps[i].fence);
+        char settle[64]; /* beside the fence */
+        snprintf(settle, sizeof settle, "%.*s.settle", (int)strcspn(steps[i].fence, "."),
+                 steps[i].fence);
+        ck_assert_str_eq(saga_definition_command_name(booking, i, SAGA_SETTLE), settle);
         check_texts(booking->steps[i].action.done, (const char *[]){steps[i].done, NULL});
         check_texts(booking->steps[i].action.rejected, (const char *[]){steps[i].rejected, NULL});
     }
@@ -244,7 +248,7 @@ START_TEST(a_word_of_the_protocol_needs_no_list) {
     } words[] = {{"done", SAGA_DONE},   {"rejected", SAGA_REJECTED}, {"accepted", SAGA_ACCEPTED},
                  {"retry", SAGA_RETRY}, {"fenced", SAGA_FENCED},     {"noop", SAGA_NOOP}};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        for (int operation = SAGA_ACTION; operation <= SAGA_FENCE; operation++) {
+        for (int operation = SAGA_ACTION; operation <= SAGA_SETTLE; operation++) {
             CHECK_VERDICT(booking, CONFIRM, (enum saga_operation)operation, words[i].word,
                           words[i].verdict);
         }
@@ -302,6 +306,7 @@ START_TEST(the_least_that_loads) {
     ck_assert_uint_eq(least->participant_count, 1);
     ck_assert_str_eq(least->participants[0].name, "a");
     ck_assert_ptr_null(saga_definition_command_name(least, 0, SAGA_FENCE));
+    ck_assert_ptr_null(saga_definition_command_name(least, 0, SAGA_SETTLE));
     ck_assert_ptr_null(least->steps[0].action.done[0]);
     check_round_trip(least);
     saga_definition_free(least);

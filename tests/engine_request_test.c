@@ -111,6 +111,136 @@ START_TEST(a_reply_that_cannot_be_read_is_counted_and_hurts_nobody) {
 }
 END_TEST
 
+/* The command's step by its name, as a reply over a broker has it. */
+static struct saga_request named_reply(const struct sent *to, const char *step, const char *body) {
+    struct saga_request request = world_reply_request(to, body);
+    request.command.step = 77; /* is not looked at */
+    request.step = world_bytes(step);
+    return request;
+}
+
+START_TEST(a_reply_may_name_its_step) {
+    ck_assert_int_eq(trip_start("k1", "{}"), SAGA_RESULT_CREATED);
+    struct saga_id id = trip.id;
+    struct saga_request request =
+        named_reply(world_sent(0), "room", "{\"reply_state\":\"ROOM_BOOKED\"}");
+    world_take(&request);
+    ck_assert_int_eq(request.result, SAGA_RESULT_OK);
+    ck_assert_int_eq(request.answer, SAGA_ANSWER_TAKEN);
+    ck_assert_str_eq(world_sent(1)->name, "train.reserve");
+    request = named_reply(world_sent(1), "seat", "{\"reply_state\":\"SEAT_RESERVED\"}");
+    world_take(&request);
+    ck_assert_int_eq(request.answer, SAGA_ANSWER_TAKEN);
+    ck_assert_str_eq(world_find(id).status, "completed");
+}
+END_TEST
+
+START_TEST(a_reply_that_names_no_step_of_the_saga_hurts_nobody) {
+    static const char *const names[] = {"rooms", "ROOM", "roo", "train", "\xff"};
+    ck_assert_int_eq(trip_start("k1", "{}"), SAGA_RESULT_CREATED);
+    const uint64_t last = world_stats().last_lsn;
+    for (size_t i = 0; i < 5; i++) {
+        struct saga_request request =
+            named_reply(world_sent(0), names[i], "{\"reply_state\":\"ROOM_BOOKED\"}");
+        world_take(&request);
+        ck_assert_int_eq(request.result, SAGA_RESULT_INVALID);
+        ck_assert_uint_gt(strlen(request.text), 0);
+        ck_assert_uint_eq(world_stats().replies_malformed, i + 1);
+    }
+    ck_assert_uint_eq(world_stats().last_lsn, last);
+    ck_assert_int_eq(world_reply(world_sent(0), "{\"reply_state\":\"ROOM_BOOKED\"}"),
+                     SAGA_ANSWER_TAKEN);
+}
+END_TEST
+
+static void resend(void) {
+    struct saga_request request = world_request(SAGA_REQUEST_RESEND);
+    const size_t answered = world.answered_count;
+    world_take(&request);
+    ck_assert_int_eq(request.result, SAGA_RESULT_OK);
+    ck_assert_uint_eq(world.answered_count, answered + 1);
+}
+
+START_TEST(what_is_outstanding_is_sent_again_as_the_same_attempt) {
+    ck_assert_int_eq(trip_start("k1", "{\"n\":1}"), SAGA_RESULT_CREATED);
+    ck_assert_int_eq(trip_start("k2", "{\"n\":2}"), SAGA_RESULT_CREATED);
+    ck_assert_int_eq(trip_start("k3", "{\"n\":3}"), SAGA_RESULT_CREATED);
+    world_reply(world_sent(1), "{\"reply_state\":\"ROOM_BOOKED\"}"); /* the seat is next */
+    world_reply(world_sent(2), "{\"reply_state\":\"NO_ROOM\"}");     /* this one has ended */
+    ck_assert_uint_eq(world.sent_count, 4);
+    const struct sent room = *world_sent(0), seat = *world_sent(3);
+    const uint64_t last = world_stats().last_lsn;
+    resend();
+    world_pass(100); /* it is spread over time */
+    ck_assert_uint_eq(world.sent_count, 6);
+    for (size_t i = 4; i < 6; i++) {
+        const struct sent *again = world_sent(i);
+        const struct sent *first = again->id.step == 0 ? &room : &seat;
+        ck_assert_mem_eq(&again->id, &first->id, sizeof again->id);
+        ck_assert_uint_eq(again->attempt, first->attempt);
+        ck_assert_str_eq(again->name, first->name);
+        ck_assert_str_eq(again->body, first->body);
+        ck_assert_int_eq(again->command_at_ms, first->command_at_ms);
+    }
+    ck_assert_mem_ne(&world_sent(4)->id, &world_sent(5)->id, sizeof room.id);
+    ck_assert_uint_eq(world_stats().last_lsn, last); /* nothing that the log did not know */
+    ck_assert_int_eq(world_reply(&room, "{\"reply_state\":\"ROOM_BOOKED\"}"), SAGA_ANSWER_TAKEN);
+}
+END_TEST
+
+START_TEST(a_reply_to_either_sending_counts_once) {
+    ck_assert_int_eq(trip_start("k1", "{}"), SAGA_RESULT_CREATED);
+    struct saga_id id = trip.id;
+    resend();
+    world_pass(100);
+    const struct sent first = *world_sent(0), second = *world_sent(1);
+    ck_assert_int_eq(world_reply(&second, "{\"reply_state\":\"ROOM_BOOKED\"}"), SAGA_ANSWER_TAKEN);
+    ck_assert_int_ne(world_reply(&first, "{\"reply_state\":\"ROOM_BOOKED\"}"), SAGA_ANSWER_TAKEN);
+    ck_assert_uint_eq(world.sent_count, 3);
+    world_reply(world_sent(2), "{\"reply_state\":\"SEAT_RESERVED\"}");
+    ck_assert_str_eq(world_find(id).status, "completed");
+}
+END_TEST
+
+START_TEST(what_could_not_be_sent_need_not_wait_for_its_turn) {
+    world.refuses = true;
+    ck_assert_int_eq(trip_start("k1", "{}"), SAGA_RESULT_CREATED);
+    world_pass(20000); /* its turns are far apart by now */
+    ck_assert_uint_eq(world.sent_count, 0);
+    world.refuses = false;
+    resend();
+    world_pass(100);
+    ck_assert_uint_eq(world.sent_count, 1);
+    ck_assert_int_eq(world_reply(world_sent(0), "{\"reply_state\":\"ROOM_BOOKED\"}"),
+                     SAGA_ANSWER_TAKEN);
+}
+END_TEST
+
+START_TEST(sending_again_costs_no_attempt) {
+    ck_assert_int_eq(trip_start("k1", "{}"), SAGA_RESULT_CREATED);
+    struct saga_id id = trip.id;
+    for (int i = 0; i < 50; i++) { /* the broker comes and goes; ten attempts would be its end */
+        resend();
+        world_pass(50);
+    }
+    ck_assert_uint_eq(world.sent_count, 51);
+    ck_assert_uint_eq(world_sent(50)->attempt, 1);
+    world_reply(world_sent(50), "{\"reply_state\":\"ROOM_BOOKED\"}");
+    ck_assert_str_eq(world_find(id).status, "running");
+    ck_assert_str_eq(world_sent(51)->name, "train.reserve");
+}
+END_TEST
+
+START_TEST(with_nothing_outstanding_nothing_is_sent) {
+    resend();
+    ck_assert_int_eq(trip_start("k1", "{}"), SAGA_RESULT_CREATED);
+    world_reply(world_sent(0), "{\"reply_state\":\"NO_ROOM\"}");
+    resend();
+    world_pass(1000);
+    ck_assert_uint_eq(world.sent_count, 1);
+}
+END_TEST
+
 START_TEST(a_late_reply_to_an_ended_saga_is_recorded_once) {
     ck_assert_int_eq(trip_start("k1", "{}"), SAGA_RESULT_CREATED);
     struct saga_id id = trip.id;
@@ -286,6 +416,13 @@ int main(void) {
     tcase_add_test(tests, a_rejection_compensates_what_was_done);
     tcase_add_test(tests, an_unlisted_event_is_an_unknown_outcome);
     tcase_add_test(tests, a_reply_that_cannot_be_read_is_counted_and_hurts_nobody);
+    tcase_add_test(tests, a_reply_may_name_its_step);
+    tcase_add_test(tests, a_reply_that_names_no_step_of_the_saga_hurts_nobody);
+    tcase_add_test(tests, what_is_outstanding_is_sent_again_as_the_same_attempt);
+    tcase_add_test(tests, a_reply_to_either_sending_counts_once);
+    tcase_add_test(tests, what_could_not_be_sent_need_not_wait_for_its_turn);
+    tcase_add_test(tests, sending_again_costs_no_attempt);
+    tcase_add_test(tests, with_nothing_outstanding_nothing_is_sent);
     tcase_add_test(tests, a_late_reply_to_an_ended_saga_is_recorded_once);
     tcase_add_test(tests, data_that_outgrows_a_command_parks_the_saga_and_it_can_still_go_back);
     tcase_add_test(tests, cancel_compensates_and_says_what_it_did);

@@ -46,7 +46,7 @@ struct saga_record ledger_record(uint64_t lsn) {
         .revision = 1,
         .fact = (uint8_t)(1 + splitmix_below(&random, SAGA_FACT_COUNT)),
         .step = (uint8_t)(splitmix_below(&random, 8)),
-        .operation = (uint8_t)(1 + splitmix_below(&random, SAGA_OPERATION_COUNT)),
+        .operation = (uint8_t)(1 + splitmix_below(&random, 3)),
     };
     memset(record.saga.bytes, (int)(1 + lsn % 16), sizeof record.saga.bytes);
     record.payload.size = payload_size(lsn, &random);

@@ -167,9 +167,10 @@ START_TEST(every_outcome_has_its_verdict) {
         {"shop.refuse", SAGA_ACTION, SAGA_REJECTED},
         {"shop.later", SAGA_ACTION, SAGA_RETRY},
         {"shop.fence", SAGA_FENCE, SAGA_FENCED},
+        {"shop.settle", SAGA_SETTLE, SAGA_DONE},
         {"shop.give_back", SAGA_COMPENSATION, SAGA_NOOP},
     };
-    static const unsigned sagas[] = {1, 1, 2, 3, 4, 5};
+    static const unsigned sagas[] = {1, 1, 2, 3, 4, 4, 5};
     struct saga_participant_options options = {0};
     open_shop(&options, 0);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -92,6 +92,26 @@ START_TEST(killed_around_the_commit_of_a_tombstone) {
 }
 END_TEST
 
+START_TEST(killed_around_the_commit_of_a_settle) {
+    struct saga_wire_command command = fixture_command("shop.settle", "settle", "step");
+    shop_deliver("shop.take", "action");
+    expect_killed(crash_in_child("shop.settle=before-commit", command));
+    ck_assert_str_eq(shop_row_state(), "done");
+    expect_killed(crash_in_child("shop.settle=after-commit", command));
+    ck_assert_str_eq(shop_row_state(), "settled");
+    struct saga_wire_reply reply = fixture_deliver(shop, command);
+    fixture_expect(&reply, SAGA_WIRE_DONE, "SETTLED", true);
+    /* and where there is no row yet */
+    command.saga = fixture_saga(1);
+    fixture_identify(&command);
+    expect_killed(crash_in_child("shop.settle=before-commit", command));
+    ck_assert_int_eq(fixture_integer(shop, "SELECT count(*) FROM saga_fence"), 1);
+    expect_killed(crash_in_child("shop.settle=after-commit", command));
+    ck_assert_int_eq(fixture_integer(shop, "SELECT count(*) FROM saga_fence"), 2);
+    ck_assert_int_eq(shop_takings(), 1);
+}
+END_TEST
+
 /* Carries out commands without end, and tells the number of each answered one. */
 static void work_until_killed(const char *path, int told) {
     struct saga_participant *participant;
@@ -358,6 +378,7 @@ static void add_tests(TCase *tests) {
     tcase_add_test(tests, killed_after_its_commit_the_effect_is_there_and_the_reply_is_replayed);
     tcase_add_test(tests, killed_around_the_commit_of_a_compensation);
     tcase_add_test(tests, killed_around_the_commit_of_a_tombstone);
+    tcase_add_test(tests, killed_around_the_commit_of_a_settle);
     tcase_add_loop_test(tests, killed_at_any_moment_what_was_answered_is_there_and_nothing_is_torn,
                         0, 20);
     tcase_add_test(tests, several_processes_on_one_file_carry_each_command_out_once);

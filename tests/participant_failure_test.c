@@ -283,14 +283,14 @@ END_TEST
 START_TEST(a_database_of_a_newer_format_is_refused) {
     sqlite3 *handle = saga_participant_database(shop);
     ck_assert_int_eq(
-        sqlite3_exec(handle, "UPDATE saga_participant SET format = 2", NULL, NULL, NULL),
+        sqlite3_exec(handle, "UPDATE saga_participant SET format = 3", NULL, NULL, NULL),
         SQLITE_OK);
     struct saga_participant *participant;
     struct saga_fault fault;
     ck_assert_int_eq(saga_participant_open(&participant, &shop_service,
                                            sqlite3_db_filename(handle, "main"), NULL, &fault),
                      SAGA_ERROR_CONFLICT);
-    ck_assert_ptr_nonnull(strstr(fault.text, "format is 2"));
+    ck_assert_ptr_nonnull(strstr(fault.text, "format is 3"));
 }
 END_TEST
 

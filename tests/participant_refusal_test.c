@@ -36,6 +36,8 @@ START_TEST(another_services_command_is_refused_whatever_it_asks) {
         {"billing.refund", "compensation"}, {"billing.authorize_payment", "action"},
         {"billing.fence", "fence"},         {"shop.take", "fence"},
         {"shopping.fence", "fence"},        {"shop", "action"},
+        {"billing.settle", "settle"},       {"shop.fence", "settle"},
+        {"shop.settle", "fence"},           {"shop.take", "settle"},
     };
     for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++) {
         struct saga_wire_reply reply = shop_deliver(strange[i][0], strange[i][1]);
@@ -51,7 +53,7 @@ START_TEST(a_command_without_identity_is_refused) {
     command.saga = "nobody";
     struct saga_wire_reply reply = fixture_deliver(shop, command);
     expect_refusal(&reply, "not a UUID");
-    command = fixture_command("shop.take", "settle", "step");
+    command = fixture_command("shop.take", "unblock", "step");
     reply = fixture_deliver(shop, command);
     expect_refusal(&reply, "operation is unknown");
     ck_assert_uint_eq(saga_participant_counts(shop).malformed, 2);
@@ -283,6 +285,21 @@ START_TEST(a_compensation_of_a_purged_action_is_refused_never_a_noop) {
 }
 END_TEST
 
+/* It asks nothing about the action; and a saga so old could not be ended otherwise. */
+START_TEST(a_settle_is_answered_however_old_its_saga_is) {
+    open_with_clock();
+    fixture_deliver(shop, command_of_day("shop.take", "action", 0, 0));
+    purge_on_day(40, 1);
+    struct saga_wire_reply reply =
+        fixture_deliver(shop, command_of_day("shop.settle", "settle", 0, 40));
+    fixture_expect(&reply, SAGA_WIRE_DONE, "SETTLED", false);
+    ck_assert_str_eq(shop_row_state(), "tombstone");
+    reply = fixture_deliver(shop, command_of_day("shop.give_back", "compensation", 0, 40));
+    fixture_expect(&reply, SAGA_WIRE_NOOP, "NOOP", true);
+    ck_assert_int_eq(shop_takings(), 1);
+}
+END_TEST
+
 START_TEST(a_row_that_is_kept_answers_however_old_its_command_is) {
     open_with_clock();
     clock_ms += 35 * DAY_MS; /* it took the command so long to arrive */
@@ -355,6 +372,7 @@ static void add_tests(TCase *tests) {
     tcase_add_test(tests, a_fence_and_a_null_compensation_need_no_body);
     tcase_add_test(tests, a_late_action_is_refused_once_its_tombstone_may_be_purged);
     tcase_add_test(tests, a_compensation_of_a_purged_action_is_refused_never_a_noop);
+    tcase_add_test(tests, a_settle_is_answered_however_old_its_saga_is);
     tcase_add_test(tests, a_row_that_is_kept_answers_however_old_its_command_is);
     tcase_add_test(tests, what_was_purged_is_remembered_by_the_file);
     tcase_add_test(tests, a_saga_without_a_time_is_judged_by_the_issue_of_its_command);

@@ -205,6 +205,60 @@ START_TEST(a_fence_is_about_the_action_even_after_its_compensation) {
 }
 END_TEST
 
+/* ------------------------------------------------------------------ settle */
+
+START_TEST(a_settle_with_no_row_writes_the_tombstone) {
+    struct saga_wire_reply reply = shop_deliver("shop.settle", "settle");
+    fixture_expect(&reply, SAGA_WIRE_DONE, "SETTLED", false);
+    ck_assert_str_eq(shop_row_state(), "tombstone");
+    shop_reopen(NULL);
+    reply = shop_deliver("shop.take", "action");
+    fixture_expect(&reply, SAGA_WIRE_FENCED, "FENCED", true);
+    reply = shop_deliver("shop.settle", "settle");
+    fixture_expect(&reply, SAGA_WIRE_DONE, "SETTLED", true);
+    ck_assert_int_eq(shop_runs(), 0);
+}
+END_TEST
+
+START_TEST(a_settle_closes_the_row_of_an_action_and_runs_nothing) {
+    struct saga_wire_reply first = shop_deliver("shop.take", "action");
+    fixture_expect(&first, SAGA_WIRE_DONE, "TAKEN", false);
+    struct saga_wire_reply reply = shop_deliver("shop.settle", "settle");
+    fixture_expect(&reply, SAGA_WIRE_DONE, "SETTLED", false);
+    ck_assert_str_eq(shop_row_state(), "settled");
+    shop_reopen(NULL);
+    reply = shop_deliver("shop.settle", "settle");
+    fixture_expect(&reply, SAGA_WIRE_DONE, "SETTLED", true);
+    reply = shop_deliver("shop.give_back", "compensation"); /* late */
+    fixture_expect(&reply, SAGA_WIRE_NOOP, "NOOP", true);
+    reply = shop_deliver("shop.take", "action");
+    fixture_expect(&reply, SAGA_WIRE_FENCED, "FENCED", true);
+    reply = shop_deliver("shop.fence", "fence");
+    fixture_expect(&reply, SAGA_WIRE_DONE, "TAKEN", true); /* always about the action */
+    ck_assert_int_eq(shop_runs(), 1);
+    ck_assert_int_eq(shop_takings(), 1);
+}
+END_TEST
+
+START_TEST(a_settle_of_what_is_closed_already_answers_done_and_changes_nothing) {
+    shop_deliver("shop.take", "action");
+    shop_deliver("shop.give_back", "compensation");
+    struct saga_wire_reply reply = shop_deliver("shop.settle", "settle");
+    fixture_expect(&reply, SAGA_WIRE_DONE, "SETTLED", true);
+    ck_assert_str_eq(shop_row_state(), "compensated");
+    reply = shop_deliver("shop.give_back", "compensation");
+    fixture_expect(&reply, SAGA_WIRE_DONE, "GIVEN_BACK", true);
+}
+END_TEST
+
+START_TEST(a_settle_of_a_rejected_action_leaves_its_row) {
+    shop_deliver("shop.refuse", "action");
+    struct saga_wire_reply reply = shop_deliver("shop.settle", "settle");
+    fixture_expect(&reply, SAGA_WIRE_DONE, "SETTLED", true);
+    ck_assert_str_eq(shop_row_state(), "rejected");
+}
+END_TEST
+
 /* ----------------------------------------------- any order, any repetition */
 
 static uint64_t random_state;
@@ -219,6 +273,8 @@ static unsigned random_below(unsigned limit) {
 /* What the replies and the table say of one row, after any deliveries at all. */
 struct observed {
     bool action_done, action_refused, undone, noop, fence_said_done, fence_said_fenced;
+    bool settled;
+    long long sum; /* of its takings, when it was settled */
 };
 
 static void observe(struct observed *seen, const struct saga_wire_command *command,
@@ -229,10 +285,17 @@ static void observe(struct observed *seen, const struct saga_wire_command *comma
     } else if (strcmp(command->operation, "compensation") == 0) {
         seen->undone = seen->undone || reply->outcome == SAGA_WIRE_DONE;
         seen->noop = seen->noop || reply->outcome == SAGA_WIRE_NOOP;
-    } else {
+    } else if (strcmp(command->operation, "fence") == 0) {
         seen->fence_said_done = seen->fence_said_done || reply->outcome == SAGA_WIRE_DONE;
         seen->fence_said_fenced = seen->fence_said_fenced || reply->outcome == SAGA_WIRE_FENCED;
     }
+}
+
+static long long sum_of(struct saga_participant *memory, unsigned saga) {
+    char sql[256];
+    (void)snprintf(sql, sizeof sql, "SELECT total(amount) FROM takings WHERE saga = '%s'",
+                   fixture_saga(saga));
+    return fixture_integer(memory, sql);
 }
 
 START_TEST(any_order_and_repetition_keeps_the_promises) {
@@ -244,6 +307,7 @@ START_TEST(any_order_and_repetition_keeps_the_promises) {
         {"shop.give_back", "compensation"},
         {"shop.give_back_later", "compensation"},
         {"shop.fence", "fence"},
+        {"shop.settle", "settle"},
     };
     random_state = (uint64_t)_i * 2654435761u + 88172645463325252u;
     struct saga_participant *memory = fixture_open(&shop_service, ":memory:", NULL);
@@ -254,8 +318,10 @@ START_TEST(any_order_and_repetition_keeps_the_promises) {
         unsigned which[8];
         unsigned count = 1 + random_below(8);
         for (unsigned i = 0; i < count; i++) {
-            const char *const *name = names[random_below(sizeof names / sizeof names[0])];
+            /* Some are never settled, so that the rest is seen as well. */
             which[i] = random_below(ROWS);
+            unsigned kinds = sizeof names / sizeof names[0] - which[i] % 2;
+            const char *const *name = names[random_below(kinds)];
             commands[i] = fixture_command(name[0], name[1], "step");
             commands[i].saga = fixture_saga(which[i]);
             commands[i].revision = 1 + random_below(3);
@@ -267,6 +333,13 @@ START_TEST(any_order_and_repetition_keeps_the_promises) {
             ck_assert(!replies[i].silent);
             observe(&rows[which[i]], &commands[i], &replies[i]);
             saga_wire_reply_free(&replies[i]);
+        }
+        for (unsigned i = 0; i < count; i++) { /* what came after it in its own batch counts, too */
+            struct observed *row = &rows[which[i]];
+            if (strcmp(commands[i].operation, "settle") == 0 && !row->settled) {
+                row->settled = true;
+                row->sum = sum_of(memory, which[i]);
+            }
         }
     }
     for (unsigned r = 0; r < ROWS; r++) {
@@ -284,7 +357,10 @@ START_TEST(any_order_and_repetition_keeps_the_promises) {
         ck_assert_int_eq(took, rows[r].action_done || rows[r].fence_said_done || rows[r].undone);
         ck_assert_int_eq(gave, rows[r].undone);
         ck_assert(!(rows[r].action_done && rows[r].action_refused));
-        ck_assert(!(took == 1 && (rows[r].noop || rows[r].fence_said_fenced)));
+        ck_assert(!(took == 1 && rows[r].fence_said_fenced));
+        ck_assert(!(took == 1 && rows[r].noop && !rows[r].settled));
+        /* After a settle was answered no action and no compensation takes effect. */
+        ck_assert(!rows[r].settled || sum_of(memory, r) == rows[r].sum);
     }
     saga_participant_close(memory);
 }
@@ -306,6 +382,10 @@ static void add_tests(TCase *tests) {
     tcase_add_test(tests, a_fence_answers_done_with_the_stored_result);
     tcase_add_test(tests, a_fence_answers_rejected);
     tcase_add_test(tests, a_fence_is_about_the_action_even_after_its_compensation);
+    tcase_add_test(tests, a_settle_with_no_row_writes_the_tombstone);
+    tcase_add_test(tests, a_settle_closes_the_row_of_an_action_and_runs_nothing);
+    tcase_add_test(tests, a_settle_of_what_is_closed_already_answers_done_and_changes_nothing);
+    tcase_add_test(tests, a_settle_of_a_rejected_action_leaves_its_row);
     tcase_add_loop_test(tests, any_order_and_repetition_keeps_the_promises, 0, 40);
 }
 

@@ -41,6 +41,7 @@ void record_assert_same(const struct saga_record *a, const struct saga_record *b
     CHECK_THAT(a->reserved == b->reserved);
     CHECK_THAT(bytes_equal(a->key, b->key));
     CHECK_THAT(bytes_equal(a->payload, b->payload));
+    CHECK_THAT(bytes_equal(a->content, b->content));
 }
 
 uint8_t *record_encoded(const struct saga_record *record, size_t *size) {
@@ -129,6 +130,8 @@ struct saga_record record_random(struct splitmix *random, const uint8_t *noise) 
     record.key.data = record.key.size > 0 ? noise : NULL;
     record.payload.size = (uint32_t)random_number(random, splitmix_below(random, 50) == 0 ? 17 : 9);
     record.payload.data = record.payload.size > 0 ? noise + 1 : NULL;
+    record.content.size = (uint32_t)(splitmix_below(random, 4) == 0 ? random_number(random, 9) : 0);
+    record.content.data = record.content.size > 0 ? noise + 2 : NULL;
     return record;
 }
 

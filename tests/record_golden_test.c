@@ -113,6 +113,43 @@ static size_t golden_block(uint8_t *bytes) {
     return saga_block_commit(&writer);
 }
 
+/* What operators do to one step. Never change these, either. */
+static size_t golden_operator_block(uint8_t *bytes) {
+    const struct saga_record records[] = {
+        {.verb = SAGA_VERB_RESOLVE,
+         .step = 4,
+         .verdict = SAGA_DONE,
+         .key = record_bytes("ann (uid 1000)"),
+         .payload = record_bytes("seen in the ledger"),
+         .content = record_bytes("{\"room\":7}")},
+        {.verb = SAGA_VERB_RESOLVE,
+         .step = 4,
+         .verdict = SAGA_REJECTED,
+         .key = record_bytes("ann")},
+        {.verb = SAGA_VERB_MARK_COMPENSATED,
+         .step = 0,
+         .key = record_bytes("bob"),
+         .payload = record_bytes("refunded by hand, receipt 12")},
+        {.verb = SAGA_VERB_WRITE_OFF,
+         .step = 63,
+         .payload = record_bytes("too small to follow up")},
+    };
+    struct saga_block_writer writer;
+    saga_block_begin(&writer, GOLDEN_LSN, bytes);
+    for (uint32_t i = 0; i < sizeof records / sizeof records[0]; i++) {
+        struct saga_record record = records[i];
+        record.fact = SAGA_OPERATOR_ACTED;
+        record.lsn = GOLDEN_LSN + i;
+        record.previous_lsn = record.lsn - 1;
+        record.saga = record_saga_id(0x01);
+        record.at_ms = 1767225600000 + i;
+        record.wall_ms = 1767225600000;
+        record.epoch = 4;
+        must(saga_block_add(&writer, &record));
+    }
+    return saga_block_commit(&writer);
+}
+
 static size_t golden_large_block(uint8_t *bytes) {
     static char payload[5000];
     memset(payload, 'x', sizeof payload);
@@ -165,6 +202,9 @@ static size_t print_block(const struct saga_block *block, char *at, size_t room)
         used += print_bytes(at + used, room - used, "saga", saga);
         used += print_bytes(at + used, room - used, "key", r.key);
         used += print_bytes(at + used, room - used, "payload", r.payload);
+        if (r.content.size > 0) {
+            used += print_bytes(at + used, room - used, "content", r.content);
+        }
         used += (size_t)snprintf(at + used, room - used, "\n");
         must(used < room);
     }
@@ -212,6 +252,7 @@ static const struct {
     {"meta.bin", NULL, golden_meta},
     {"block.bin", "block.txt", golden_block},
     {"large.bin", "large.txt", golden_large_block},
+    {"operator.bin", "operator.txt", golden_operator_block},
 };
 #define GOLDEN_COUNT (sizeof golden / sizeof golden[0])
 

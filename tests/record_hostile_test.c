@@ -168,6 +168,8 @@ START_TEST(a_key_or_payload_over_its_limit_is_refused) {
         {"a key too long", 17, SAGA_KEY_BYTES_MAX + 1, SAGA_RECORD_MALFORMED},
         {"the longest payload", 18, SAGA_PAYLOAD_BYTES_MAX, SAGA_RECORD_OK},
         {"a payload too long", 18, SAGA_PAYLOAD_BYTES_MAX + 1, SAGA_RECORD_MALFORMED},
+        {"the longest content", 19, SAGA_PAYLOAD_BYTES_MAX, SAGA_RECORD_OK},
+        {"a content too long", 19, SAGA_PAYLOAD_BYTES_MAX + 1, SAGA_RECORD_MALFORMED},
     };
     uint8_t *bytes = calloc(1, (size_t)SAGA_PAYLOAD_BYTES_MAX + 64);
     ck_assert_ptr_nonnull(bytes);

@@ -49,6 +49,7 @@ START_TEST(every_field_has_its_name) {
         .verb = SAGA_VERB_CANCEL,
         .key = {.data = "k", .size = 1},
         .payload = {.data = "{}", .size = 2},
+        .content = {.data = "[7]", .size = 3},
     };
     expect(&record,
            "{\"lsn\": 9, \"previous_lsn\": 8, \"saga\": \"0190a8f0-1c2d-7e3f-8a4b-5c6d7e8f9a0b\","
@@ -57,7 +58,7 @@ START_TEST(every_field_has_its_name) {
            "\"incarnation\": 5, \"revision\": 6, \"fact\": \"REPLY_RECEIVED\", \"step\": 0,"
            "\"operation\": \"fence\", \"verdict\": \"noop\", \"reason\": \"deadline\","
            "\"outcome\": \"completed\", \"verb\": \"cancel\", \"key\": \"k\","
-           "\"payload\": \"{}\"}");
+           "\"payload\": \"{}\", \"content\": \"[7]\"}");
 }
 END_TEST
 

@@ -29,6 +29,7 @@ static struct saga_record widest_record(void) {
         .verb = UINT8_MAX,
         .key = {record_longest, SAGA_KEY_BYTES_MAX},
         .payload = {record_longest, SAGA_PAYLOAD_BYTES_MAX},
+        .content = {record_longest, SAGA_PAYLOAD_BYTES_MAX},
     };
 }
 
@@ -167,6 +168,7 @@ static void assert_msgpack_sees(const uint8_t *bytes, size_t size,
         .definition_lsn = unsigned_of(map, 16, 0),
         .key = bytes_of(map, 17),
         .payload = bytes_of(map, 18),
+        .content = bytes_of(map, 19),
     };
     struct saga_bytes saga = bytes_of(map, 2);
     if (saga.size > 0) {

@@ -99,7 +99,7 @@ const struct saga *saga_explorer_state(const struct saga_explorer *explorer, siz
 static void canonize(const struct saga_explorer *explorer, struct saga *saga) {
     const uint32_t memory_only = SAGA_STEP_SAID_REJECTED | SAGA_STEP_SAID_FENCED |
                                  SAGA_STEP_SAID_COMPENSATED | SAGA_STEP_SAID_NOT_COMPENSATED |
-                                 SAGA_STEP_UNANSWERED;
+                                 SAGA_STEP_SAID_SETTLED | SAGA_STEP_UNANSWERED;
     /* Doubts about the action matter while its verdict can still be taken. */
     const uint32_t doubts = SAGA_STEP_REACHED | SAGA_STEP_UNRESOLVED;
     const uint32_t undecided = 1u << SAGA_STEP_RUNNING | 1u << SAGA_STEP_UNKNOWN |
@@ -113,7 +113,8 @@ static void canonize(const struct saga_explorer *explorer, struct saga *saga) {
         struct saga_step *step = &saga->steps[i];
         bool open = (step->flags & SAGA_STEP_OPEN) != 0;
         step->attempt = step->operation == 0 ? 0 : !open || step->attempt == 1 ? 1 : 2;
-        step->spent = !open ? 0 : step->spent < 2 ? step->spent : 2;
+        bool counts = open && step->operation != SAGA_SETTLE; /* which has no budget */
+        step->spent = !counts ? 0 : step->spent < 2 ? step->spent : 2;
         step->revision = step->revision < 2 ? step->revision : 2;
         step->command_lsn = step->command_lsn == 0 ? 0 : last_lsn;
         step->send_at_ms = step->operation == 0 ? 0 : now_ms;
@@ -233,8 +234,9 @@ static void check_answer(const struct trial *trial, const struct saga_decision *
         HOLDS(trial, decision->records[0].fact == SAGA_LATE_REPLY_RECEIVED);
         return;
     case SAGA_ANSWER_PENDING: /* recorded now, or before */
-        HOLDS(trial,
-              decision->record_count == 0 || decision->records[0].fact == SAGA_CANCEL_REQUESTED);
+        HOLDS(trial, decision->record_count == 0 ||
+                         decision->records[0].fact == SAGA_CANCEL_REQUESTED ||
+                         decision->records[0].fact == SAGA_OPERATOR_ACTED);
         return;
     case SAGA_ANSWER_ALREADY:
     case SAGA_ANSWER_REFUSED:
@@ -246,6 +248,22 @@ static void check_answer(const struct trial *trial, const struct saga_decision *
         break;
     }
     HOLDS(trial, decision->answer <= SAGA_ANSWER_STALE);
+}
+
+/* Nothing sets an outcome silently. */
+static void check_end(const struct trial *trial, const struct saga *saga,
+                      const struct saga_plan_step *planned, const struct saga_step *step) {
+    bool forward = saga->outcome == SAGA_COMPLETED || saga->outcome == SAGA_COMPLETED_MANUALLY;
+    bool plain = saga->outcome == SAGA_COMPLETED || saga->outcome == SAGA_COMPENSATED;
+    const uint32_t by_hand = SAGA_STEP_RESOLVED | SAGA_STEP_MARKED | SAGA_STEP_WRITTEN_OFF;
+    if (saga->outcome == 0) {
+        return;
+    }
+    HOLDS(trial, !forward || step->phase == SAGA_STEP_DONE);
+    HOLDS(trial, step->phase != SAGA_STEP_DEBT && step->phase != SAGA_STEP_SETTLING);
+    HOLDS(trial, forward || step->phase != SAGA_STEP_DONE || planned->undo == SAGA_UNDO_NOTHING);
+    HOLDS(trial, !plain || (step->flags & by_hand) == 0);
+    HOLDS(trial, (step->flags & SAGA_STEP_WRITTEN_OFF) == 0 || saga->outcome == SAGA_INCONSISTENT);
 }
 
 /* What must hold of every state, however it came about. */
@@ -266,14 +284,12 @@ static void check_state(const struct trial *trial, const struct saga *saga) {
         const struct saga_plan_step *planned = &plan->steps[i];
         bool undone = step->phase == SAGA_STEP_COMPENSATING ||
                       step->phase == SAGA_STEP_COMPENSATED || step->phase == SAGA_STEP_DEBT ||
-                      step->phase == SAGA_STEP_CLOSING;
+                      step->phase == SAGA_STEP_CLOSING || step->phase == SAGA_STEP_SETTLING ||
+                      step->phase == SAGA_STEP_SETTLED;
         HOLDS(trial, !undone || saga->direction == SAGA_BACKWARD);
         HOLDS(trial, !undone || step->order != 0); /* never one that has no command */
         HOLDS(trial, !undone || planned->undo != SAGA_UNDO_NOTHING);
-        HOLDS(trial, saga->outcome != SAGA_COMPLETED || step->phase == SAGA_STEP_DONE);
-        HOLDS(trial, saga->outcome != SAGA_COMPENSATED || step->phase != SAGA_STEP_DEBT);
-        HOLDS(trial, saga->outcome != SAGA_COMPENSATED || step->phase != SAGA_STEP_DONE ||
-                         planned->undo == SAGA_UNDO_NOTHING);
+        check_end(trial, saga, planned, step);
     }
     for (size_t i = 0; i < outstanding; i++) {
         const struct saga_step *step = &saga->steps[todo[i].id.step];
@@ -282,6 +298,7 @@ static void check_state(const struct trial *trial, const struct saga *saga) {
         HOLDS(trial, todo[i].timeout_ms > 0);
         HOLDS(trial, todo[i].id.operation != SAGA_ACTION || saga->direction == SAGA_FORWARD);
         HOLDS(trial, todo[i].id.operation != SAGA_COMPENSATION || saga->direction == SAGA_BACKWARD);
+        HOLDS(trial, todo[i].id.operation != SAGA_SETTLE || plan->steps[todo[i].id.step].fenced);
     }
 }
 
@@ -433,6 +450,24 @@ static void try_whole(struct saga_explorer *explorer, const struct saga *state,
     }
 }
 
+static void try_operator(struct saga_explorer *explorer, const struct saga *state) {
+    static const uint8_t verdicts[] = {SAGA_DONE, SAGA_REJECTED, SAGA_FENCED};
+    for (uint8_t i = 0; i <= state->step_count; i++) { /* the last one is none */
+        struct saga_event event = event_of(SAGA_INPUT_MARK_COMPENSATED, i, now_ms);
+        try(explorer, state, &event);
+        event.type = SAGA_INPUT_WRITE_OFF;
+        try(explorer, state, &event);
+        event.type = SAGA_INPUT_RESOLVE;
+        for (size_t v = 0; v < sizeof verdicts; v++) {
+            event.verdict = verdicts[v];
+            try(explorer, state, &event);
+        }
+        event.verdict = SAGA_REJECTED;
+        event.unsent = true;
+        try(explorer, state, &event);
+    }
+}
+
 static void try_everything(struct saga_explorer *explorer, const struct saga *state) {
     bool settled = saga_settled(state, &explorer->script.plan);
     for (uint8_t i = 0; i < state->step_count; i++) {
@@ -454,8 +489,9 @@ static void try_everything(struct saga_explorer *explorer, const struct saga *st
         try_whole(explorer, state, SAGA_INPUT_CANCEL);
         try_whole(explorer, state, SAGA_INPUT_SAGA_DEADLINE);
         try_whole(explorer, state, SAGA_INPUT_RETRY);
+        try_operator(explorer, state);
         try_whole(explorer, state, 0);
-        try_whole(explorer, state, SAGA_INPUT_SAGA_DEADLINE + 1);
+        try_whole(explorer, state, SAGA_INPUT_COUNT + 1);
         try_restart(explorer, state);
     }
 }

@@ -165,6 +165,7 @@ START_TEST(a_record_with_any_unused_field_set_is_refused) {
         WITH((shape & KEY) == 0, record.key.size = 1);
         WITH((shape & PAYLOAD) == 0, record.payload.size = 1);
         WITH((shape & DEFINITION) == 0, record.definition_lsn = 1);
+        WITH(true, record.content.size = 1);
         WITH(true, record.reserved = 1);
     }
 }
@@ -189,6 +190,43 @@ START_TEST(a_record_that_lacks_a_field_is_refused) {
         WITH((shape & VERB) != 0, record.verb = 0);
         WITH(true, record.at_ms = -1);
         WITH(true, record.at_ms = INT64_MAX);
+    }
+}
+END_TEST
+
+/* The verbs about a step name it; resolve has a verdict, and where that is done, a result. */
+START_TEST(an_operators_record_has_the_fields_of_its_verb) {
+    static const uint8_t verbs[] = {SAGA_VERB_RESOLVE, SAGA_VERB_MARK_COMPENSATED,
+                                    SAGA_VERB_WRITE_OFF};
+    const uint8_t fact = SAGA_OPERATOR_ACTED;
+    union memory memory;
+    prepare(&memory, SAGA_ENDED); /* none of it is legal there; but its shape is looked at first */
+    for (size_t i = 0; i < 3; i++) {
+        bool resolve = verbs[i] == SAGA_VERB_RESOLVE;
+        struct saga_record right = shaped(&memory.saga, fact);
+        right.verb = verbs[i];
+        right.step = 0;
+        right.verdict = resolve ? SAGA_DONE : 0;
+        right.content.size = resolve ? 1 : 0;
+        ck_assert_int_eq(saga_apply(&memory.saga, begin_plan(), &right), SAGA_APPLY_ILLEGAL);
+#define WRONG(change)                                                                              \
+    do {                                                                                           \
+        struct saga_record record = right;                                                         \
+        change;                                                                                    \
+        assert_refused(&memory, &record, #change);                                                 \
+    } while (0)
+        WRONG(record.step = SAGA_STEP_NONE);
+        WRONG(record.step = 2);
+        WRONG(record.verdict = resolve ? 0 : SAGA_DONE);
+        WRONG(record.verdict = SAGA_REJECTED; record.content.size = 1);
+        WRONG(record.operation = SAGA_SETTLE);
+        WRONG(record.reason = SAGA_REASON_DEBT);
+        WRONG(record.attempt = 1);
+        WRONG(record.outcome = SAGA_INCONSISTENT);
+        if (!resolve) {
+            WRONG(record.content.size = 1);
+        }
+#undef WRONG
     }
 }
 END_TEST
@@ -278,8 +316,16 @@ static struct saga_record draw_record(uint64_t *seed, const struct saga *saga) {
     if (record.reason != 0) {
         record.reason = (uint8_t)(1 + draw_below(seed, SAGA_REASON_UNRENDERED));
     }
-    record.outcome = (uint8_t)(record.outcome == 0 ? 0 : 1 + draw_below(seed, 3));
-    record.verb = (uint8_t)(record.verb == 0 ? 0 : 1 + draw_below(seed, 3));
+    record.outcome = (uint8_t)(record.outcome == 0 ? 0 : 1 + draw_below(seed, SAGA_OUTCOME_COUNT));
+    if (record.verb != 0) {
+        record.verb = (uint8_t)(1 + draw_below(seed, SAGA_VERB_COUNT));
+        if (record.verb > SAGA_VERB_RETRY) {
+            record.step = (uint8_t)draw_below(seed, saga->step_count);
+        }
+        if (record.verb == SAGA_VERB_RESOLVE) {
+            record.verdict = (uint8_t)(1 + draw_below(seed, 2));
+        }
+    }
     if (draw(seed) % 16 == 0) { /* and sometimes one byte of it is anything */
         unsigned char bytes[offsetof(struct saga_record, key)];
         memcpy(bytes, &record, sizeof bytes);
@@ -331,7 +377,7 @@ static struct saga_event draw_event(uint64_t *seed, const struct saga *saga) {
     return (struct saga_event){
         .at_ms = 1000000 + (int64_t)(draw(seed) % 100000),
         .epoch = 1,
-        .type = (uint8_t)(1 + draw_below(seed, SAGA_INPUT_SAGA_DEADLINE)),
+        .type = (uint8_t)(1 + draw_below(seed, SAGA_INPUT_COUNT)),
         .step = (uint8_t)draw_below(seed, saga->step_count),
         .operation = (uint8_t)(1 + draw_below(seed, SAGA_OPERATION_COUNT)),
         .verdict = (uint8_t)(1 + draw_below(seed, SAGA_VERDICT_COUNT)),
@@ -388,6 +434,7 @@ int main(void) {
     tcase_add_test(shape, a_record_of_the_right_shape_is_applied);
     tcase_add_test(shape, a_record_with_any_unused_field_set_is_refused);
     tcase_add_test(shape, a_record_that_lacks_a_field_is_refused);
+    tcase_add_test(shape, an_operators_record_has_the_fields_of_its_verb);
     tcase_add_test(shape, a_record_out_of_its_place_is_refused);
     tcase_add_test(shape, a_start_out_of_its_place_is_refused);
     suite_add_tcase(suite, shape);

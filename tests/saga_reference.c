@@ -1,4 +1,5 @@
 #include "saga_reference.h"
+#include "saga_reference_operator.h"
 
 #include <string.h>
 
@@ -33,6 +34,7 @@ enum {
     FORCED_IN_VAIN = 1 << 24, /* the forced compensation's answer contradicts again */
     ABOUT_FENCE = 1 << 25,    /* the driven command is a fence */
     ABOUT_COMPENSATION = 1 << 26,
+    SAID_SETTLED = 1 << 28,   /* an operator has said that the debt is paid, or given up */
     KNOWN_REVISION = 1 << 27, /* not newer than what was issued; actions have but one */
 };
 
@@ -58,7 +60,8 @@ enum effect {
 #define CPG          PHASE(COMPENSATING)
 #define CPD          PHASE(COMPENSATED)
 #define DBT          PHASE(DEBT)
-#define OUT          (RUN | FNG | CLO | CPG) /* a command is outstanding */
+#define STG          PHASE(SETTLING)
+#define OUT          (RUN | FNG | CLO | CPG | STG) /* a command is outstanding */
 
 /* The facts that end an attempt, and verdicts, as one word each. */
 enum word {
@@ -74,6 +77,7 @@ enum word {
 #define ACTION       SAGA_ACTION
 #define FENCE        SAGA_FENCE
 #define COMPENSATION SAGA_COMPENSATION
+#define SETTLE       SAGA_SETTLE
 
 /* ---------------------------------------------------------------- the rows */
 
@@ -94,7 +98,7 @@ static const struct row {
     {"forward, the fence is asked once, and not after the pivot",
      ISSUED, FENCE, SAGA_STEP_FENCING, ISSUES, RUN | UNK, FORWARD | FENCED | NEXT, PARKED | AFTER | FENCE_SENT},
     {"backward, a fence takes the place of a step that another one compensates, if it may have run",
-     ISSUED, FENCE, SAGA_STEP_CLOSING, ISSUES, RUN | DON | UNK | FNG,
+     ISSUED, FENCE, SAGA_STEP_CLOSING, ISSUES, RUN | DON | DIS | UNK | FNG,
      BACKWARD | UNDO_BY_STEP | DEPENDENTS_SETTLED | NEXT, PARKED},
     {"... again, when an operator wants the debt retried",
      ISSUED, FENCE, SAGA_STEP_CLOSING, ISSUES, DBT,
@@ -111,6 +115,8 @@ static const struct row {
     {"a debt is retried by a new revision",
      ISSUED, COMPENSATION, SAGA_STEP_COMPENSATING, ISSUES, DBT,
      BACKWARD | UNDO_COMPENSATION | DEPENDENTS_SETTLED | NEXT | RETRIED, PARKED},
+    {"a debt that an operator settles: the participant's row is closed first",
+     ISSUED, SETTLE, SAGA_STEP_SETTLING, ISSUES, DBT, BACKWARD | FENCED | NEXT | SAID_SETTLED, PARKED},
 
     {"used up, none open, every one unsent: it never ran",
      ATTEMPT_ENDED, 0, SAGA_STEP_NEVER_RAN, ENDS, RUN, OPEN | DRIVEN | THIS_ATTEMPT | USED_UP | NEVER_RAN, 0},
@@ -141,30 +147,35 @@ static const struct row {
     {"in the place of a compensation, done settles it: an earlier step undoes it",
      DONE, FENCE, SAGA_STEP_COMPENSATED, SETTLES, CLO, KNOWN_REVISION | FENCE_SENT, 0},
     {"a debt of silence is settled by the late answer", DONE, FENCE,
-     SAGA_STEP_COMPENSATED, SETTLES, DBT, KNOWN_REVISION | FENCE_SENT | ABOUT_FENCE, REFUSED},
+     SAGA_STEP_COMPENSATED, SETTLES, DBT, KNOWN_REVISION | FENCE_SENT | ABOUT_FENCE, REFUSED | SAID_SETTLED},
     {"... whatever it is", REJECTED, FENCE,
-     SAGA_STEP_REJECTED, SETTLES, DBT, KNOWN_REVISION | FENCE_SENT | ABOUT_FENCE, REFUSED},
+     SAGA_STEP_REJECTED, SETTLES, DBT, KNOWN_REVISION | FENCE_SENT | ABOUT_FENCE, REFUSED | SAID_SETTLED},
     {"... whatever it is", FENCED_WORD, FENCE,
-     SAGA_STEP_FENCED, SETTLES, DBT, KNOWN_REVISION | FENCE_SENT | ABOUT_FENCE, REFUSED},
+     SAGA_STEP_FENCED, SETTLES, DBT, KNOWN_REVISION | FENCE_SENT | ABOUT_FENCE, REFUSED | SAID_SETTLED},
 
     {"compensated, by whichever revision",
      DONE, COMPENSATION, SAGA_STEP_COMPENSATED, SETTLES, CPG, KNOWN_REVISION, 0},
     {"a debt of silence is settled by the late answer",
-     DONE, COMPENSATION, SAGA_STEP_COMPENSATED, SETTLES, DBT, KNOWN_REVISION | ABOUT_COMPENSATION, REFUSED},
+     DONE, COMPENSATION, SAGA_STEP_COMPENSATED, SETTLES, DBT, KNOWN_REVISION | ABOUT_COMPENSATION,
+     REFUSED | SAID_SETTLED},
     {"a rejected compensation is debt",
      REJECTED, COMPENSATION, SAGA_STEP_DEBT, SETTLES, CPG, KNOWN_REVISION, OLDER},
     {"a debt of silence, rejected late, is a debt by a word",
-     REJECTED, COMPENSATION, SAGA_STEP_DEBT, SETTLES, DBT, KNOWN_REVISION | ABOUT_COMPENSATION, REFUSED | OLDER},
+     REJECTED, COMPENSATION, SAGA_STEP_DEBT, SETTLES, DBT, KNOWN_REVISION | ABOUT_COMPENSATION,
+     REFUSED | OLDER | SAID_SETTLED},
     {"contradicted again: somebody has to look",
      NOOP, COMPENSATION, SAGA_STEP_DEBT, SETTLES, CPG, KNOWN_REVISION | FORCED_IN_VAIN, OLDER},
     {"... also late",
      NOOP, COMPENSATION, SAGA_STEP_DEBT, SETTLES, DBT,
-     KNOWN_REVISION | ABOUT_COMPENSATION | FORCED_IN_VAIN, REFUSED | OLDER},
+     KNOWN_REVISION | ABOUT_COMPENSATION | FORCED_IN_VAIN, REFUSED | OLDER | SAID_SETTLED},
     {"nothing to compensate",
      NOOP, COMPENSATION, SAGA_STEP_COMPENSATED, SETTLES, CPG, KNOWN_REVISION, OLDER},
     {"... said late",
      NOOP, COMPENSATION, SAGA_STEP_COMPENSATED, SETTLES, DBT, KNOWN_REVISION | ABOUT_COMPENSATION,
-     REFUSED | OLDER},
+     REFUSED | OLDER | SAID_SETTLED},
+
+    {"the participant has closed its row: now the debt is settled",
+     DONE, SETTLE, SAGA_STEP_SETTLED, SETTLES, STG, KNOWN_REVISION, 0},
     /* clang-format on */
 };
 
@@ -202,6 +213,7 @@ static uint32_t step_context(const struct saga_step *step) {
            bit(has(step, SAGA_STEP_RETRIED), RETRIED) | bit(has(step, SAGA_STEP_REFUSED), REFUSED) |
            bit(has(step, SAGA_STEP_FENCE_SENT), FENCE_SENT) | bit(has(step, SAGA_STEP_OPEN), OPEN) |
            bit(has(step, SAGA_STEP_FORCED | SAGA_STEP_SAID_DONE), FORCED_IN_VAIN) |
+           bit(saga_reference_said_settled(step), SAID_SETTLED) |
            bit(step->operation == SAGA_FENCE, ABOUT_FENCE) |
            bit(step->operation == SAGA_COMPENSATION, ABOUT_COMPENSATION);
 }
@@ -213,6 +225,7 @@ static uint32_t command_context(const struct saga_step *step, const struct saga_
     bool attempt = record->attempt == step->attempt ||
                    (record->attempt == 0 && record->fact == SAGA_REPLY_RECEIVED);
     uint16_t next = (uint16_t)(same ? step->revision + 1 : 1);
+    next = record->operation == SAGA_SETTLE ? step->revision : next; /* of what it settles */
     return bit(same && record->revision == step->revision, DRIVEN) | bit(attempt, THIS_ATTEMPT) |
            bit(same && record->revision < step->revision, OLDER) | bit(known, KNOWN_REVISION) |
            bit(record->revision == next && record->attempt == 1, NEXT);
@@ -248,19 +261,20 @@ static uint32_t attempt_context(const struct saga *saga, const struct saga_plan 
     bool spent = limit != 0 && step->spent + (costs(record) ? 1u : 0u) >= limit;
     /* Nobody wants this action any more. */
     bool unwanted = action && (saga->direction == SAGA_BACKWARD || (saga->wish != 0 && never_ran));
-    return bit(record->reason == SAGA_REASON_DEADLINE || spent || unwanted, USED_UP) |
-           bit(never_ran, NEVER_RAN);
+    bool endless = step->operation == SAGA_SETTLE; /* until answered */
+    bool over = record->reason == SAGA_REASON_DEADLINE || spent || unwanted;
+    return bit(over && !endless, USED_UP) | bit(never_ran, NEVER_RAN);
 }
 
 /* ----------------------------------------------------------------- effects */
 
-static void unpark(struct saga *saga) {
+void saga_reference_unpark(struct saga *saga) {
     saga->parked = 0;
     saga->parked_step = SAGA_STEP_NONE;
 }
 
 /* One attempt more of the same command, with a fresh budget. */
-static void ask_again(struct saga_step *step) {
+void saga_reference_ask_again(struct saga_step *step) {
     step->phase = step->operation == SAGA_FENCE ? SAGA_STEP_FENCING : SAGA_STEP_RUNNING;
     step->attempt++;
     step->spent = 0;
@@ -276,7 +290,8 @@ static void issue(struct saga *saga, struct saga_step *step, const struct saga_r
         step->order = ++saga->started_count;
     } else if (record->operation == SAGA_FENCE) {
         step->flags |= SAGA_STEP_FENCE_SENT;
-    } else { /* what an earlier revision was told is history */
+    } else if (record->operation ==
+               SAGA_COMPENSATION) { /* what an earlier revision was told is history */
         step->flags &= ~(uint32_t)(SAGA_STEP_SAID_COMPENSATED | SAGA_STEP_SAID_NOT_COMPENSATED |
                                    SAGA_STEP_SAID_NOOP);
     }
@@ -299,6 +314,9 @@ static void end_attempt(struct saga_step *step, const struct saga_record *record
 
 static uint32_t said(uint8_t operation, enum word word) {
     bool compensation = operation == SAGA_COMPENSATION;
+    if (operation == SAGA_SETTLE) {
+        return word == DONE ? SAGA_STEP_SAID_SETTLED : 0;
+    }
     switch (word) {
     case DONE:
         return compensation ? SAGA_STEP_SAID_COMPENSATED : SAGA_STEP_SAID_DONE;
@@ -329,7 +347,7 @@ static void settle(struct saga *saga, const struct saga_plan *plan,
                    !saga_reference_settled(&plan->steps[record->step], step); /* the others go on */
     }
     if (saga->parked != SAGA_REASON_CONTRACT_BROKEN && about_it) {
-        unpark(saga); /* a late verdict resumes the saga */
+        saga_reference_unpark(saga); /* a late verdict resumes the saga */
     }
 }
 
@@ -400,35 +418,11 @@ static const char *fold_step(struct saga *saga, const struct saga_plan *plan,
 
 /* -------------------------------------------------------- facts about a saga */
 
-static const char *fold_cancel(struct saga *saga, const struct saga_plan *plan,
-                               const struct saga_record *record) {
-    uint32_t context = saga_context(saga, plan);
-    bool reason =
-        record->reason == SAGA_REASON_CANCELLED || record->reason == SAGA_REASON_SAGA_DEADLINE;
-    if (!reason || (context & FORWARD) == 0 || (context & (PASSED | WISH)) != 0) {
-        return NULL;
-    }
-    saga->wish = record->reason;
-    if ((context & MAY_TURN) != 0) {
-        unpark(saga);
-        return "a wish that can be fulfilled wakes a parked saga";
-    }
-    struct saga_step *pivot = &saga->steps[plan->pivot];
-    if (pivot->phase != SAGA_STEP_UNKNOWN || !plan->steps[plan->pivot].fenced) {
-        return "pending: until the pivot's verdict";
-    }
-    unpark(saga);
-    if (has(pivot, SAGA_STEP_FENCE_SENT)) {
-        ask_again(pivot);
-    }
-    return "the fence of a pivot in doubt is asked at once";
-}
-
 static const char *fold_backward(struct saga *saga, const struct saga_plan *plan,
                                  const struct saga_record *record) {
     uint32_t context = saga_context(saga, plan);
     if ((context & (FORWARD | MAY_TURN)) != (FORWARD | MAY_TURN) ||
-        (context & (PASSED | PARKED)) != 0 || record->reason > SAGA_REASON_SAGA_DEADLINE) {
+        (context & (PASSED | PARKED)) != 0 || record->reason > SAGA_REASON_RESOLVED) {
         return NULL;
     }
     saga->direction = SAGA_BACKWARD;
@@ -457,7 +451,7 @@ static const char *fold_late(struct saga *saga, const struct saga_record *record
         step->flags |= said(record->operation, word_of(record));
     }
     if (saga->parked == SAGA_REASON_DEBT && saga_reference_contradicted(step)) {
-        unpark(saga);
+        saga_reference_unpark(saga);
     }
     return "recorded; it decides nothing by itself";
 }
@@ -472,39 +466,9 @@ static const char *fold_parked(struct saga *saga, const struct saga_record *reco
     return "parked, with a reason";
 }
 
-static const char *fold_retry(struct saga *saga, const struct saga_record *record) {
-    if (record->verb != SAGA_VERB_RETRY || saga->parked == SAGA_REASON_CONTRACT_BROKEN ||
-        saga->parked == SAGA_REASON_REJECTION_IN_DOUBT) {
-        return NULL;
-    }
-    if (saga->parked == SAGA_REASON_IN_DOUBT) {
-        if (saga->steps[saga->parked_step].phase != SAGA_STEP_UNKNOWN) {
-            return NULL;
-        }
-        ask_again(&saga->steps[saga->parked_step]);
-    }
-    unpark(saga);
-    for (uint8_t i = 0; i < saga->step_count; i++) {
-        struct saga_step *step = &saga->steps[i];
-        step->flags |= bit(step->phase == SAGA_STEP_DEBT, SAGA_STEP_RETRIED);
-    }
-    return "retry: what was unanswered is asked again, what is owed is tried again";
-}
-
 static const char *fold_ended(struct saga *saga, const struct saga_plan *plan,
                               const struct saga_record *record) {
-    bool done = true;
-    bool undone = true;
-    for (uint8_t i = 0; i < saga->step_count; i++) {
-        const struct saga_step *step = &saga->steps[i];
-        done = done && step->phase == SAGA_STEP_DONE;
-        undone = undone && step->phase != SAGA_STEP_DEBT &&
-                 saga_reference_settled(&plan->steps[i], step);
-    }
-    bool right =
-        (record->outcome == SAGA_COMPLETED && saga->direction == SAGA_FORWARD && done) ||
-        (record->outcome == SAGA_COMPENSATED && saga->direction == SAGA_BACKWARD && undone);
-    if (!right || saga->parked != 0) {
+    if (record->outcome != saga_reference_outcome(saga, plan) || saga->parked != 0) {
         return NULL;
     }
     saga->outcome = record->outcome;
@@ -541,7 +505,7 @@ static const char *fold(struct saga *saga, const struct saga_plan *plan,
     case SAGA_REPLY_RECEIVED:
         return fold_step(saga, plan, record);
     case SAGA_CANCEL_REQUESTED:
-        return fold_cancel(saga, plan, record);
+        return saga_reference_cancel(saga, plan, record);
     case SAGA_COMPENSATION_STARTED:
         return fold_backward(saga, plan, record);
     case SAGA_PIVOT_PASSED:
@@ -551,7 +515,7 @@ static const char *fold(struct saga *saga, const struct saga_plan *plan,
     case SAGA_PARKED:
         return fold_parked(saga, record);
     case SAGA_OPERATOR_ACTED:
-        return fold_retry(saga, record);
+        return saga_reference_operator(saga, plan, record);
     case SAGA_ENDED:
         return fold_ended(saga, plan, record);
     case SAGA_EPOCH_STARTED:

@@ -26,8 +26,13 @@ const char *saga_reference_left_undone(const struct saga *saga, const struct sag
 
 /* What the rows ask of a state. Done and noop contradict, and nothing was forced yet: */
 bool saga_reference_contradicted(const struct saga_step *step);
+/* An operator has said that this debt is paid, or given up. */
+bool saga_reference_said_settled(const struct saga_step *step);
+/* The outcome that the saga may end with; 0: none. */
+uint8_t saga_reference_outcome(const struct saga *saga, const struct saga_plan *plan);
 /* Going backward has nothing to do about it: what did not run, what is undone,
- * what has no effect; and debt, until somebody wants it retried. */
+ * what has no effect; and debt, until somebody wants it retried (not while an operator settles it).
+ */
 bool saga_reference_settled(const struct saga_plan_step *planned, const struct saga_step *step);
 bool saga_reference_dependents_settled(const struct saga *saga, const struct saga_plan *plan,
                                        uint8_t index);

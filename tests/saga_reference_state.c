@@ -11,6 +11,8 @@
 #define CPG          PHASE(COMPENSATING)
 #define CPD          PHASE(COMPENSATED)
 #define DBT          PHASE(DEBT)
+#define STG          PHASE(SETTLING)
+#define STD          PHASE(SETTLED)
 
 /* -------------------------------------------------------- what holds of a saga */
 
@@ -23,9 +25,16 @@ bool saga_reference_contradicted(const struct saga_step *step) {
            has(step, SAGA_STEP_SAID_DONE | SAGA_STEP_SAID_NOOP) && !has(step, SAGA_STEP_FORCED);
 }
 
+bool saga_reference_said_settled(const struct saga_step *step) {
+    return has(step, SAGA_STEP_MARKED) || has(step, SAGA_STEP_WRITTEN_OFF);
+}
+
 bool saga_reference_settled(const struct saga_plan_step *planned, const struct saga_step *step) {
     uint32_t phase = 1u << step->phase;
     if (phase & (PEN | NEV | PHASE(REJECTED))) {
+        return true;
+    }
+    if (phase & (STG | STD)) { /* the others do not wait for an operator's settlement */
         return true;
     }
     if (phase & (CLO | CPG)) {
@@ -76,7 +85,34 @@ bool saga_reference_may_turn(const struct saga *saga, const struct saga_plan *pl
     }
     uint32_t phase = 1u << saga->steps[plan->pivot].phase;
     return (phase & (PEN | NEV | PHASE(REJECTED))) != 0 ||
-           ((phase & FEN) != 0 && plan->steps[plan->pivot].fenced);
+           ((phase & FEN) != 0 && plan->steps[plan->pivot].fenced) ||
+           ((phase & DIS) != 0 && has(&saga->steps[plan->pivot], SAGA_STEP_RESOLVED));
+}
+
+uint8_t saga_reference_outcome(const struct saga *saga, const struct saga_plan *plan) {
+    bool by_hand = saga->reason == SAGA_REASON_RESOLVED;
+    bool given_up = false;
+    bool done = true;
+    bool undone = true;
+    for (uint8_t i = 0; i < saga->step_count; i++) {
+        const struct saga_step *step = &saga->steps[i];
+        bool pivot_done = i == plan->pivot && step->phase == SAGA_STEP_DONE;
+        done = done && step->phase == SAGA_STEP_DONE;
+        undone = undone && ((1u << step->phase) & (DBT | STG)) == 0 && !pivot_done &&
+                 saga_reference_settled(&plan->steps[i], step);
+        by_hand = by_hand || has(step, SAGA_STEP_RESOLVED) || has(step, SAGA_STEP_MARKED);
+        given_up = given_up || has(step, SAGA_STEP_WRITTEN_OFF);
+    }
+    if (saga->direction == SAGA_FORWARD ? !done : !undone) {
+        return 0;
+    }
+    if (given_up) { /* wins over everything */
+        return SAGA_INCONSISTENT;
+    }
+    if (saga->direction == SAGA_FORWARD) {
+        return by_hand ? SAGA_COMPLETED_MANUALLY : SAGA_COMPLETED;
+    }
+    return by_hand ? SAGA_COMPENSATED_MANUALLY : SAGA_COMPENSATED;
 }
 
 /* ------------------------------------------------------------- what follows */
@@ -92,7 +128,10 @@ static const char *parked_wrongly(const struct saga *saga, const struct saga_pla
                 return "parked for debt, and another step is not settled";
             }
         }
-        return (phase & DBT) != 0 && saga->direction == SAGA_BACKWARD ? NULL : "no debt there";
+        return (phase & DBT) != 0 && saga->direction == SAGA_BACKWARD &&
+                       !saga_reference_said_settled(step)
+                   ? NULL
+                   : "no debt there";
     case SAGA_REASON_IN_DOUBT:
         if (planned->position == SAGA_BEFORE_PIVOT && planned->on_unknown != SAGA_ON_UNKNOWN_PARK) {
             return "a doubt that could be resolved";
@@ -110,6 +149,7 @@ static const char *parked_wrongly(const struct saga *saga, const struct saga_pla
     case SAGA_REASON_NEVER_RAN:
     case SAGA_REASON_CANCELLED:
     case SAGA_REASON_SAGA_DEADLINE:
+    case SAGA_REASON_RESOLVED:
     case SAGA_REASON_DEADLINE:
         break;
     }
@@ -151,7 +191,11 @@ static const char *backward_left(const struct saga *saga, const struct saga_plan
     for (uint8_t i = 0; i < saga->step_count; i++) {
         bool undone = saga_reference_settled(&plan->steps[i], &saga->steps[i]);
         bool at_it = ((1u << saga->steps[i].phase) & (CLO | CPG)) != 0;
-        all_settled = all_settled && undone;
+        all_settled = all_settled && undone && saga->steps[i].phase != SAGA_STEP_SETTLING;
+        if (saga->steps[i].phase == SAGA_STEP_DEBT &&
+            saga_reference_said_settled(&saga->steps[i])) {
+            return "a settled debt's row could be closed";
+        }
         if (!undone && !at_it && saga_reference_dependents_settled(saga, plan, i)) {
             return "a step could be undone";
         }

@@ -48,5 +48,6 @@ void saga_rules_add_forward(Suite *suite);
 void saga_rules_add_backward(Suite *suite);
 void saga_rules_add_pivot(Suite *suite);
 void saga_rules_add_replies(Suite *suite);
+void saga_rules_add_operator(Suite *suite);
 
 #endif

@@ -16,5 +16,6 @@ int main(void) {
     saga_rules_add_backward(suite);
     saga_rules_add_pivot(suite);
     saga_rules_add_replies(suite);
+    saga_rules_add_operator(suite);
     return check_run(suite);
 }

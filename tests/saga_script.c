@@ -158,7 +158,24 @@ static void tell(struct saga_script *script, const char *separator, const char *
     ck_assert_uint_lt((size_t)written, room);
 }
 
-static const char *fact_word(uint8_t fact) {
+static const char *verb_word(uint8_t verb) {
+    switch ((enum saga_verb)verb) {
+    case SAGA_VERB_RETRY:
+        return "RETRY";
+    case SAGA_VERB_RESOLVE:
+        return "RESOLVE";
+    case SAGA_VERB_MARK_COMPENSATED:
+        return "MARK";
+    case SAGA_VERB_WRITE_OFF:
+        return "WRITE_OFF";
+    case SAGA_VERB_CANCEL:
+        break;
+    }
+    return "?";
+}
+
+static const char *fact_word(const struct saga_record *record) {
+    uint8_t fact = record->fact;
     switch ((enum saga_fact)fact) {
     case SAGA_COMMAND_ISSUED:
         return "COMMAND";
@@ -177,7 +194,7 @@ static const char *fact_word(uint8_t fact) {
     case SAGA_PARKED:
         return "PARKED";
     case SAGA_OPERATOR_ACTED:
-        return "RETRY";
+        return verb_word(record->verb);
     case SAGA_ENDED:
         return "ENDED";
     case SAGA_PIVOT_PASSED:
@@ -200,7 +217,7 @@ static void tell_record(struct saga_script *script, const struct saga_record *re
             snprintf(about + length, sizeof about - length, " r%u", record->revision);
         }
     }
-    snprintf(words, sizeof words, "%s%s%s%s", fact_word(record->fact), whole ? "" : " ",
+    snprintf(words, sizeof words, "%s%s%s%s", fact_word(record), whole ? "" : " ",
              whole ? "" : script->names[record->step], about);
     size_t length = strlen(words);
     if (record->fact == SAGA_COMMAND_UNSENT || record->fact == SAGA_ATTEMPT_EXPIRED) {
@@ -410,6 +427,15 @@ static void play_whole(struct saga_script *script, enum saga_input_type type, co
     decide(script, &event, false);
 }
 
+/* "resolve block done", "mark block" */
+static void play_operator(struct saga_script *script, enum saga_input_type type, const char *name,
+                          const char *verdict) {
+    struct saga_event event = event_now(script, type);
+    event.step = saga_script_index(script, name);
+    event.verdict = verdict == NULL ? 0 : verdict_named(verdict);
+    decide(script, &event, false);
+}
+
 static void play_one(struct saga_script *script, char *line) {
     char *rest = NULL;
     char *subject = strtok_r(line, " ", &rest);
@@ -423,6 +449,12 @@ static void play_one(struct saga_script *script, char *line) {
         play_whole(script, SAGA_INPUT_SAGA_DEADLINE, word == NULL ? "" : word);
     } else if (strcmp(subject, "retry") == 0) {
         play_whole(script, SAGA_INPUT_RETRY, "");
+    } else if (strcmp(subject, "resolve") == 0) {
+        play_operator(script, SAGA_INPUT_RESOLVE, word, more);
+    } else if (strcmp(subject, "mark") == 0) {
+        play_operator(script, SAGA_INPUT_MARK_COMPENSATED, word, NULL);
+    } else if (strcmp(subject, "write_off") == 0) {
+        play_operator(script, SAGA_INPUT_WRITE_OFF, word, NULL);
     } else if (strcmp(subject, "restart") == 0) {
         restart(script);
     } else if (strcmp(subject, "unrendered") == 0) {

@@ -33,6 +33,8 @@
  *     cancel, cancel unsent    the latter: and the open attempt of the pivot has not left
  *     deadline, deadline unsent   the saga's own
  *     retry                    an operator's
+ *     resolve block done       an operator's verdict: done or rejected
+ *     mark block, write_off block   an operator's settlement of a debt
  *     restart                  EPOCH_STARTED
  *     wait 5000                time passes
  *     unrendered               the next body cannot be made
@@ -42,7 +44,7 @@
  *     COMMAND block action | COMMAND block compensation r2 | REPLY block action done |
  *     UNSENT block action 1 | EXPIRED block action 1 | CANCEL cancelled | BACKWARD rejected |
  *     PIVOT_PASSED reserve | LATE block action done | PARKED block in_doubt | RETRY |
- *     ENDED compensated
+ *     RESOLVE block done | MARK block | WRITE_OFF block | ENDED compensated
  *
  * joined by "; ", with the answer in front where it is not TAKEN: "[late] LATE block ...".
  */

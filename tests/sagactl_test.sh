@@ -81,6 +81,16 @@ says err "such as 500ms"
 expect 2 "$sagactl" get
 expect 2 "$sagactl" get zebra
 says err "no part of an id"
+expect 2 "$sagactl" resolve 1234 --step s --verdict maybe --reason r
+says err "--verdict is done or rejected"
+expect 2 "$sagactl" resolve 1234 --step s --verdict rejected --content '{}' --reason r
+says err "--content is the result of a step that is done"
+expect 2 "$sagactl" resolve 1234 --verdict done --reason r
+says err "--step is missing"
+expect 2 "$sagactl" mark-compensated 1234 --step s
+says err "--reason is missing"
+expect 2 "$sagactl" write-off 1234 --step s --reason ''
+says err "--reason is missing"
 expect 2 "$sagactl" list --limit 0
 expect 2 "$sagactl" list extra
 expect 2 "$sagactl" list
@@ -242,16 +252,91 @@ cp "$folder/patient" "$folder/out"
 [ "$status" = 5 ] || fail "the wait over two kills ended with $status instead of 5"
 says out '"status":"compensated"'
 
+# A debt: shown with what would end it, and ended by that.
+kill_daemon
+sed 's/^saga: .*/saga: owing/
+     s/PARKING_UNBLOCKED\]}/PARKING_UNBLOCKED], retry: {attempts: 1}}/' "$example" >"$folder/definitions/owing.yaml"
+cat >"$folder/definitions/doubtful.yaml" <<'END'
+saga: doubtful
+version: 1
+participants:
+  booking: {fenced: true}
+steps:
+  - name: pay
+    command: booking.pay
+    done: [BOOKING_PAID]
+    compensation: {command: booking.reject, done: [BOOKING_REJECTED]}
+    retry: {attempts: 1}
+    on_unknown: park
+END
+open_daemon --definitions "$folder/definitions" --fail parking.reserve --fail parking.unblock --fail booking.pay
+owing_slot() {
+    "$bin/parking" --db "$folder/data/parking.db" create_parking_slot --name=another |
+        sed 's/.*"uuid": *"\([^"]*\)".*/{"parking_slot_uuid": "\1"}/'
+}
+expect 6 "$sagactl" start owing --input "$(owing_slot)" --wait
+says out "parked (debt)"
+says out "step block (debt): its compensation had no answer that counts in 1 attempt; since 2"
+says out "One of these ends it:"
+owing=$(sed -n 's/^id  *//p' "$folder/out")
+expect 1 "$sagactl" resolve "$owing" --step block --verdict "done" --reason "no doubt"
+says err "the saga goes backward"
+expect 1 "$sagactl" write-off "$owing" --step create --reason "no debt"
+says err "step 'create' is no debt (it is compensated)"
+expect 0 "$sagactl" get "$owing"
+# The very line that it prints, but for the reason.
+line=$(sed -n 's/^  sagactl \(mark-compensated .*\) --reason TEXT$/\1/p' "$folder/out")
+[ "$line" = "mark-compensated $owing --step block" ] || fail "the command is not printed: $line"
+# shellcheck disable=SC2086
+expect 0 "$sagactl" $line --reason "freed by hand"
+says out "mark-compensated recorded; the saga is compensating"
+until "$sagactl" get "$owing" | grep -q "status   compensated_manually"; do :; done
+expect 1 "$sagactl" mark-compensated "$owing" --step block --reason "again"
+says err "has ended (compensated_manually)"
+expect 6 "$sagactl" start owing --input "$(owing_slot)" --wait
+owing=$(sed -n 's/^id  *//p' "$folder/out")
+expect 0 "$sagactl" write-off --json "$owing" --step block --reason "not worth it"
+says out '"result":"accepted"'
+until "$sagactl" get "$owing" | grep -q "status   inconsistent"; do :; done
+expect 0 "$sagactl" get "$owing"
+grep -qE "^block +debt" "$folder/out" || fail "what is written off stays owed"
+expect 0 "$sagactl" list --status inconsistent
+says out "owing"
+expect 0 "$bin/sagalog" --data-dir "$folder/data" show "$owing"
+says out "operator: write-off block by unix:"
+says out "settle block: parking.settle"
+# A doubt: likewise.
+expect 6 "$sagactl" start doubtful --input "$input" --wait
+stuck=$(sed -n 's/^id  *//p' "$folder/out")
+says out "step pay (in_doubt): its attempts are used up"
+says out "--step pay --verdict rejected --reason TEXT"
+grep -q "sagactl cancel" "$folder/out" || fail "a saga before its pivot can be cancelled"
+expect 1 "$sagactl" mark-compensated "$stuck" --step pay --reason "no debt"
+says err "is no debt (it is unknown)"
+expect 1 "$sagactl" resolve "$stuck" --step nothing --verdict "done" --reason "no step"
+says err "there is: pay"
+expect 2 "$sagactl" resolve "$stuck" --step pay --verdict "done" --content '{"a":' --reason r
+says err "--content"
+echo '{"seen": "in the ledger"}' >"$folder/content.json"
+expect 0 "$sagactl" resolve "$stuck" --step pay --verdict "done" --content "@$folder/content.json" --reason "seen"
+says out "resolve recorded; the saga is completed_manually"
+expect 0 "$sagactl" get --json "$stuck"
+says out '"seen":"in the ledger"'
+expect 1 "$sagactl" resolve "$stuck" --step pay --verdict "done" --reason "again"
+says err "has ended (completed_manually)"
+kill_daemon
+open_daemon
+
 # On a terminal: as wide as that is, and in colours if they are wanted.
 if command -v script >/dev/null; then
     on_terminal() {
-        expect 0 script -qec "env TERM=xterm COLUMNS=54 $* '$sagactl' list" /dev/null
+        expect 0 script -qec "env TERM=xterm COLUMNS=60 $* '$sagactl' list" /dev/null
     }
     on_terminal NO_COLOR=
     says out "$(printf '\033[3')"
     on_terminal NO_COLOR=1
     ! grep -q "$(printf '\033')" "$folder/out" || fail "colours that are not wanted"
-    [ "$(tr -d '\r' <"$folder/out" | awk '{ if (length > n) n = length } END { print n }')" -le 54 ] ||
+    [ "$(tr -d '\r' <"$folder/out" | awk '{ if (length > n) n = length } END { print n }')" -le 60 ] ||
         fail "wider than the terminal"
 fi
 expect 0 env TERM=xterm "$sagactl" list

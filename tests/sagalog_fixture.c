@@ -124,8 +124,14 @@ void booking_say(struct saga_id id, const char *command, const char *event) {
 }
 
 void booking_operate(struct saga_id id, uint8_t verb, const char *who, const char *why) {
-    struct saga_request request =
-        world_request(verb == SAGA_VERB_CANCEL ? SAGA_REQUEST_CANCEL : SAGA_REQUEST_RETRY);
+    booking_settle(
+        id, world_request(verb == SAGA_VERB_CANCEL ? SAGA_REQUEST_CANCEL : SAGA_REQUEST_RETRY), who,
+        why);
+}
+
+void booking_settle(struct saga_id id, struct saga_request request, const char *who,
+                    const char *why) {
+    request.answered = world_request((enum saga_request_type)request.type).answered;
     request.id = id;
     request.key = world_bytes(who);
     request.body = world_bytes(why);

@@ -41,6 +41,10 @@ void booking_answer(struct saga_id id, const char *command, const char *body, ui
 /* The same, and the body is {"reply_state":"EVENT"}. */
 void booking_say(struct saga_id id, const char *command, const char *event);
 void booking_operate(struct saga_id id, uint8_t verb, const char *who, const char *why);
+
+/* The same with a verb about a step: `request` has its type, step, verdict and content. */
+void booking_settle(struct saga_id id, struct saga_request request, const char *who,
+                    const char *why);
 /* How it stands. */
 const char *booking_state(struct saga_id id);
 

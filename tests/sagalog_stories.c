@@ -10,6 +10,7 @@ const char *const story_names[STORY_COUNT] = {
     [STORY_FENCED] = "fenced",       [STORY_RETRIED] = "retried",
     [STORY_CANCELLED] = "cancelled", [STORY_PENDING] = "pending",
     [STORY_UNSENT] = "unsent",       [STORY_PARKED] = "parked",
+    [STORY_SETTLED] = "settled",     [STORY_RESOLVED] = "resolved",
     [STORY_RUNNING] = "running",
 };
 
@@ -130,6 +131,38 @@ static struct saga_id parked(void) {
     return id;
 }
 
+static struct saga_id settled(void) {
+    const struct saga_id id = booking_start("key-settled", "{}");
+    approve(id);
+    booking_say(id, "billing.authorize_payment", "BILL_FAILED");
+    booking_say(id, "booking.fence", "done");
+    booking_say(id, "parking.unblock", "PARKING_STUCK");
+    booking_say(id, "booking.reject", "BOOKING_REJECTED");
+    booking_settle(id, (struct saga_request){.type = SAGA_REQUEST_WRITE_OFF, .step = {"block", 5}},
+                   "ann", "the barrier was sold");
+    booking_say(id, "parking.settle", "SETTLED");
+    expect_state(id, "inconsistent");
+    return id;
+}
+
+static struct saga_id resolved(void) {
+    static const char content[] = "{\"gate\":4}";
+    const struct saga_id id = booking_start("key-resolved", "{}");
+    approve(id);
+    booking_say(id, "billing.authorize_payment", "PAYMENT_SUCCESSFUL");
+    wait_for_nothing(20000); /* the pivot is silent, and its fence */
+    expect_state(id, "parked");
+    booking_settle(id,
+                   (struct saga_request){.type = SAGA_REQUEST_RESOLVE,
+                                         .step = {"reserve", 7},
+                                         .verdict = SAGA_DONE,
+                                         .content = {content, sizeof content - 1}},
+                   "bob", "seen on the screen");
+    booking_say(id, "booking.pay", "BOOKING_PAID");
+    expect_state(id, "completed_manually");
+    return id;
+}
+
 static struct saga_id running(void) {
     const struct saga_id id =
         booking_start("key-running",
@@ -150,6 +183,8 @@ void stories_write(const char *data_dir) {
     stories[STORY_PENDING] = pending();
     stories[STORY_UNSENT] = unsent();
     stories[STORY_PARKED] = parked();
+    stories[STORY_SETTLED] = settled();
+    stories[STORY_RESOLVED] = resolved();
     stories[STORY_RUNNING] = running();
     expect_state(stories[STORY_RUNNING], "running");
     daemon_kill();

@@ -15,6 +15,8 @@ enum {
     STORY_PENDING,     /* a cancel that came while the pivot was in doubt, too late */
     STORY_UNSENT,      /* nobody carried its first command */
     STORY_PARKED,      /* a pivot in doubt */
+    STORY_SETTLED,     /* a debt that was written off */
+    STORY_RESOLVED,    /* a pivot in doubt that was resolved */
     STORY_RUNNING,     /* with a hostile input and expired attempts */
     STORY_COUNT
 };

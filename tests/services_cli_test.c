@@ -116,7 +116,7 @@ START_TEST(usage_errors_say_what_is_missing_and_end_with_2) {
     expect_in(err, "which verb?");
     ck_assert_int_eq(RUN("parking", "fly"), 2);
     expect_in(err, "there is no verb 'fly'");
-    ck_assert_int_eq(RUN("parking", "serve"), 2); /* comes with its transport */
+    ck_assert_int_eq(RUN("parking", "serve"), 2);
     ck_assert_int_eq(RUN("parking", "parking_slot_list"), 2);
     expect_in(err, "--db FILE");
     ck_assert_int_eq(RUN("parking", "--db", database, "create_parking_slot"), 2);

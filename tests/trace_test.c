@@ -191,6 +191,8 @@ START_TEST(every_fact_has_words) {
     ck_assert_str_eq(words(record), "step 4 late: done");
     record.payload = bytes("\xff");
     ck_assert_str_eq(words(record), "step 4 late: done");
+    record = (struct saga_record){.fact = SAGA_COMMAND_ISSUED, .step = 2, .operation = SAGA_SETTLE};
+    ck_assert_str_eq(words(record), "settle step 2");
     record = (struct saga_record){.fact = SAGA_CANCEL_REQUESTED, .reason = SAGA_REASON_CANCELLED};
     ck_assert_str_eq(words(record), "cancel requested (cancelled)");
     record.key = bytes("ann");
@@ -199,6 +201,18 @@ START_TEST(every_fact_has_words) {
     record.fact = SAGA_OPERATOR_ACTED;
     record.verb = SAGA_VERB_RETRY;
     ck_assert_str_eq(words(record), "operator: retry by ann: why not");
+    record.step = 2;
+    record.verb = SAGA_VERB_RESOLVE;
+    record.verdict = SAGA_DONE;
+    record.content = bytes("{\"room\":3}");
+    ck_assert_str_eq(words(record),
+                     "operator: resolve step 2 done with {\"room\":3} by ann: why not");
+    record.verdict = 0;
+    record.content = bytes("");
+    record.verb = SAGA_VERB_MARK_COMPENSATED;
+    ck_assert_str_eq(words(record), "operator: mark-compensated step 2 by ann: why not");
+    record.verb = SAGA_VERB_WRITE_OFF;
+    ck_assert_str_eq(words(record), "operator: write-off step 2 by ann: why not");
     record = (struct saga_record){.fact = SAGA_COMPENSATION_STARTED, .reason = SAGA_REASON_FENCED};
     ck_assert_str_eq(words(record), "go back (fenced)");
     record = (struct saga_record){.fact = SAGA_PIVOT_PASSED};

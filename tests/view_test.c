@@ -149,6 +149,22 @@ static void expect_part(const char *name, const char *expected) {
     free(text);
 }
 
+static void expect_no_attention(void) {
+    json_t *json = shown_as(NULL);
+    ck_assert_ptr_null(json_object_get(json, "attention"));
+    json_decref(json);
+}
+
+static void act(enum saga_input_type type, uint8_t step, uint8_t verdict, const char *content) {
+    trip.now_ms += 10;
+    decide((struct saga_event){
+        .type = (uint8_t)type,
+        .step = step,
+        .verdict = verdict,
+        .content = {content, (uint32_t)strlen(content)},
+    });
+}
+
 #define ID "0190065e-0000-7000-8000-0000000000ab"
 
 START_TEST(a_saga_that_runs) {
@@ -210,6 +226,51 @@ START_TEST(parked_has_the_reason_of_the_parking) {
     expect_part("steps", "[{\"name\":\"room\",\"status\":\"debt\",\"attempts\":1},"
                          "{\"name\":\"seat\",\"status\":\"rejected\",\"attempts\":1},"
                          "{\"name\":\"thanks\",\"status\":\"pending\",\"attempts\":0}]");
+}
+END_TEST
+
+START_TEST(a_debt_is_shown_with_what_would_end_it) {
+    start("{}");
+    reply(ROOM, SAGA_ACTION, SAGA_DONE, "");
+    expect_no_attention();
+    reply(SEAT, SAGA_ACTION, SAGA_REJECTED, "");
+    reply(ROOM, SAGA_COMPENSATION, SAGA_REJECTED, "{\"reply_state\":\"NO_REFUND\"}");
+    expect_part("attention",
+                "[{\"step\":\"room\",\"reason\":\"debt\",\"since\":\"2024-06-11T09:30:00.155Z\","
+                "\"why\":\"its compensation was refused (NO_REFUND)\","
+                "\"verbs\":[\"retry\",\"mark-compensated\",\"write-off\"]}]");
+    act(SAGA_INPUT_WRITE_OFF, ROOM, 0, "");
+    expect_part("status", "\"compensating\"");
+    expect_no_attention(); /* somebody has seen to it */
+    reply(ROOM, SAGA_SETTLE, SAGA_DONE, "{\"content\":{\"never\":\"merged\"}}");
+    expect_part("status", "\"inconsistent\"");
+    expect_part("data", "{}");
+    expect_part("steps", "[{\"name\":\"room\",\"status\":\"debt\",\"attempts\":1},"
+                         "{\"name\":\"seat\",\"status\":\"rejected\",\"attempts\":1},"
+                         "{\"name\":\"thanks\",\"status\":\"pending\",\"attempts\":0}]");
+}
+END_TEST
+
+START_TEST(a_doubt_is_shown_and_an_operators_result_adds_to_the_data) {
+    start("{}");
+    reply(ROOM, SAGA_ACTION, SAGA_DONE, "{\"content\":{\"room\":1}}");
+    for (int i = 0; i < 30; i++) { /* the seat's attempts, then its fence's */
+        trip.now_ms += 100000;
+        decide((struct saga_event){.type = SAGA_INPUT_TIMEOUT, .step = SEAT});
+    }
+    expect_part("status", "\"parked\"");
+    json_t *json = shown_as(NULL);
+    const json_t *item = json_array_get(json_object_get(json, "attention"), 0);
+    ck_assert_str_eq(json_string_value(json_object_get(item, "step")), "seat");
+    ck_assert_str_eq(json_string_value(json_object_get(item, "reason")), "in_doubt");
+    ck_assert_uint_eq(json_array_size(json_object_get(item, "verbs")), 4);
+    json_decref(json);
+    act(SAGA_INPUT_RESOLVE, SEAT, SAGA_DONE, "{\"seat\":\"5C\",\"room\":2}");
+    expect_part("status", "\"running\"");
+    expect_part("data", "{\"room\":2,\"seat\":\"5C\"}");
+    reply(THANKS, SAGA_ACTION, SAGA_DONE, "");
+    expect_part("status", "\"completed_manually\"");
+    expect_part("reason", "null");
 }
 END_TEST
 
@@ -290,10 +351,10 @@ END_TEST
 
 START_TEST(times_are_rfc_3339) {
     char text[SAGA_TIME_TEXT_SIZE];
-    ck_assert_str_eq(saga_view_time(0, text), "1970-01-01T00:00:00.000Z");
-    ck_assert_str_eq(saga_view_time(-5, text), "1970-01-01T00:00:00.000Z");
-    ck_assert_str_eq(saga_view_time(1709251199999, text), "2024-02-29T23:59:59.999Z");
-    ck_assert_str_eq(saga_view_time(INT64_MAX, text), "9999-12-31T23:59:59.999Z");
+    ck_assert_str_eq(saga_time_text(0, text), "1970-01-01T00:00:00.000Z");
+    ck_assert_str_eq(saga_time_text(-5, text), "1970-01-01T00:00:00.000Z");
+    ck_assert_str_eq(saga_time_text(1709251199999, text), "2024-02-29T23:59:59.999Z");
+    ck_assert_str_eq(saga_time_text(INT64_MAX, text), "9999-12-31T23:59:59.999Z");
 }
 END_TEST
 
@@ -305,6 +366,8 @@ static Suite *suite(void) {
     tcase_add_test(view, a_saga_that_completed);
     tcase_add_test(view, the_reason_is_why_it_goes_or_went_backward);
     tcase_add_test(view, parked_has_the_reason_of_the_parking);
+    tcase_add_test(view, a_debt_is_shown_with_what_would_end_it);
+    tcase_add_test(view, a_doubt_is_shown_and_an_operators_result_adds_to_the_data);
     tcase_add_test(view, only_objects_in_a_readable_body_add_to_the_data);
     tcase_add_test(view, a_fences_done_adds_to_the_data);
     tcase_add_test(view, a_late_reply_changes_neither_data_nor_times);

@@ -43,7 +43,7 @@ START_TEST(operations_are_read_back) {
         ck_assert_int_eq(saga_wire_operation_parse(names[i]), i + 1);
         ck_assert_str_eq(saga_wire_operation_name((enum saga_wire_operation)(i + 1)), names[i]);
     }
-    ck_assert_int_eq(saga_wire_operation_parse("settle"), 0);
+    ck_assert_int_eq(saga_wire_operation_parse("unblock"), 0);
     ck_assert_int_eq(saga_wire_operation_parse(NULL), 0);
 }
 END_TEST
@@ -75,7 +75,7 @@ START_TEST(a_command_needs_its_identity) {
     command.step = "two words";
     ck_assert_str_eq(saga_wire_command_check(&command), "the command has no usable step");
     command = valid();
-    command.operation = "settle";
+    command.operation = "unblock";
     ck_assert_str_eq(saga_wire_command_check(&command), "the command's operation is unknown");
     command = valid();
     command.incarnation = 0;

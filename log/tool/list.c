@@ -22,7 +22,7 @@ static void print_row(struct saga_output *output, const char *id, const char *na
                       const char *status, const char *reason, const char *started,
                       const char *took) {
     char line[512];
-    (void)snprintf(line, sizeof line, "%-10s %-*s %-13s %-19s %-26s %s", id, NAME_COLUMNS, name,
+    (void)snprintf(line, sizeof line, "%-10s %-*s %-21s %-19s %-26s %s", id, NAME_COLUMNS, name,
                    status, reason, started, took);
     print_line(output, line);
 }
@@ -37,7 +37,7 @@ static void print_saga(struct saga_output *output, const struct saga_story *stor
     (void)snprintf(name, sizeof name, "%.*s%s", fits ? NAME_COLUMNS : NAME_COLUMNS - 3, whole_name,
                    fits ? "" : "...");
     if (story->chain.count > 0) {
-        (void)saga_view_time(story->chain.records[0].wall_ms, time);
+        (void)saga_time_text(story->chain.records[0].wall_ms, time);
     }
     print_row(output, saga_trace_id(&story->entry->id, id), name, story->entry->status,
               saga_story_reason(story), time, saga_story_span(story, span));

@@ -74,7 +74,7 @@ static void set_all(struct filling *filling, const struct saga_record *record) {
     char time[SAGA_TIME_TEXT_SIZE];
     set_number(filling, "lsn", record->lsn);
     set_name(filling, "fact", record->fact, saga_fact_name(record->fact));
-    set(filling, "at", json_string(saga_view_time(record->at_ms, time)));
+    set(filling, "at", json_string(saga_time_text(record->at_ms, time)));
     set_signed(filling, "at_ms", record->at_ms);
     set_signed(filling, "wall_ms", record->wall_ms);
     set_number(filling, "epoch", record->epoch);
@@ -94,6 +94,7 @@ static void set_all(struct filling *filling, const struct saga_record *record) {
     set_number(filling, "definition_lsn", record->definition_lsn);
     set_bytes(filling, "key", "key_base64", record->key);
     set_bytes(filling, "payload", "payload_base64", record->payload);
+    set_bytes(filling, "content", "content_base64", record->content);
 }
 
 json_t *saga_record_json(const struct saga_record *record) {

@@ -7,8 +7,15 @@
 #include "session.h"
 
 /* The statuses that a saga can have, in the order of its life. */
-static const char *const statuses[] = {"running",   "compensating", "parked",
-                                       "completed", "compensated",  "quarantined"};
+static const char *const statuses[] = {"running",
+                                       "compensating",
+                                       "parked",
+                                       "completed",
+                                       "compensated",
+                                       "completed_manually",
+                                       "compensated_manually",
+                                       "inconsistent",
+                                       "quarantined"};
 #define STATUS_COUNT (sizeof statuses / sizeof statuses[0])
 
 struct counts {

@@ -34,7 +34,7 @@ static void write_line(FILE *out, const struct saga_record *record,
         .text_columns = TEXT_COLUMNS,
     };
     (void)fprintf(out, "%10" PRIu64 "  %s  %-8s  %s", record->lsn,
-                  saga_view_time(record->wall_ms, time),
+                  saga_time_text(record->wall_ms, time),
                   of_saga ? saga_trace_id(&record->saga, id) : "",
                   saga_trace_is_cause(record) ? "" : "  -> ");
     saga_trace_write(out, record, &scene);

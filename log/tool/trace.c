@@ -97,6 +97,8 @@ static void write_command(FILE *out, const struct saga_record *record,
         (void)fputs("compensate ", out);
     } else if (record->operation == SAGA_FENCE) {
         (void)fputs("fence ", out);
+    } else if (record->operation == SAGA_SETTLE) {
+        (void)fputs("settle ", out);
     }
     write_step(out, record->step, scene);
     if (definition != NULL && record->step < definition->plan.step_count) {
@@ -117,6 +119,19 @@ static void write_note(FILE *out, const struct saga_record *record,
                        const struct saga_trace_scene *scene) {
     write_text(out, " by ", record->key, scene);
     write_text(out, ": ", record->payload, scene);
+}
+
+/* " block done with {"room": 7}": what an operator says of one step. */
+static void write_deed(FILE *out, const struct saga_record *record,
+                       const struct saga_trace_scene *scene) {
+    if (record->verb > SAGA_VERB_RETRY && record->step != SAGA_STEP_NONE) {
+        (void)fputc(' ', out);
+        write_step(out, record->step, scene);
+    }
+    if (record->verdict != 0) {
+        (void)fprintf(out, " %s", saga_verdict_name(record->verdict));
+    }
+    write_text(out, " with ", record->content, scene);
 }
 
 /* ---------------------------------------------------------------- attempts */
@@ -142,7 +157,7 @@ static const struct saga_budget *budget_of(const struct saga_plan *plan, uint8_t
     if (before->phase == SAGA_STEP_CLOSING) {
         return &plan->steps[planned->compensated_by].compensation;
     }
-    return &planned->action;
+    return &planned->action; /* a settle has none, and no attempt of it is the last one */
 }
 
 /* ", attempt 3 of 3": why no other follows. */
@@ -236,6 +251,7 @@ void saga_trace_write(FILE *out, const struct saga_record *record,
         return;
     case SAGA_OPERATOR_ACTED:
         (void)fprintf(out, "operator: %s", saga_verb_name(record->verb));
+        write_deed(out, record, scene);
         write_note(out, record, scene);
         return;
     case SAGA_ENDED:
@@ -261,6 +277,8 @@ static const char *silent_phase(uint8_t phase) {
         return "debt";
     case SAGA_STEP_DISCLAIMED:
         return "not to be believed";
+    case SAGA_STEP_SETTLED:
+        return "settled";
     default: /* the words of the record say it */
         return NULL;
     }

@@ -230,7 +230,7 @@ static void write_header(FILE *out, const struct saga_story *story, const char *
     }
     if (story->chain.count > 0) {
         (void)fprintf(out, ", started %s, %zu records over %s",
-                      saga_view_time(story->chain.records[0].wall_ms, time), story->chain.count,
+                      saga_time_text(story->chain.records[0].wall_ms, time), story->chain.count,
                       saga_story_span(story, span));
     }
     (void)fputc('\n', out);

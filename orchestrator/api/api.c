@@ -78,7 +78,8 @@ enum saga_error saga_api_open(struct saga_api **api, const struct saga_api_optio
     opened->world.log = options->log;
     opened->world.engine = options->engine;
     opened->world.more_stats = options->more_stats;
-    opened->world.more_stats_context = options->more_stats_context;
+    opened->world.more_ready = options->more_ready;
+    opened->world.more_context = options->more_context;
     opened->world.listener = (struct saga_listener){.fd = -1, .directory_fd = -1};
     const enum saga_error error = open_parts(opened, options, fault);
     if (error != SAGA_OK) {

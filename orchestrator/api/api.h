@@ -34,7 +34,9 @@ struct saga_api_options {
     /* More counters for GET /v1/stats: an object, whose reference is taken, and whose members
      * join the others. Called on the API's thread. NULL: there are none. */
     json_t *(*more_stats)(void *context);
-    void *more_stats_context;
+    /* Likewise for GET /readyz, when it says yes. */
+    json_t *(*more_ready)(void *context);
+    void *more_context;
     /* Limits; 0: as said. */
     unsigned connections_max; /* 512; three quarters of them may wait for a saga to end */
     int64_t head_ms;          /* 10,000: for the head of a request, from its connection on */

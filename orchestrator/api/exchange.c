@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "deed.h"
 #include "duration.h"
 #include "ids.h"
 #include "json.h"
@@ -164,7 +165,7 @@ static enum saga_need started(struct saga_exchange *exchange) {
     return complete(exchange);
 }
 
-/* -------------------------------------------------------------- cancel and retry */
+/* ------------------------------------------------------------------ operators */
 
 /* Who acts: what the header says, and whom the socket knows. */
 static bool note_who(struct saga_exchange *exchange) {
@@ -190,22 +191,19 @@ static bool note_who(struct saga_exchange *exchange) {
 }
 
 static enum saga_need act(struct saga_exchange *exchange, enum saga_request_type verb) {
-    static const char *const members[] = {"reason", NULL};
-    static const char expected[] = "{\"reason\": \"<why>\"}, or nothing";
+    const char *expected = saga_deed_expected(verb);
+    exchange->request.type = (uint8_t)verb;
     if (!note_who(exchange)) {
         return complete(exchange);
     }
-    if (exchange->body_size > 0) {
-        if (!read_object(exchange, members, expected)) {
+    if (exchange->body_size > 0 || saga_deed_needs_body(verb)) {
+        if (!read_object(exchange, saga_deed_members(verb), expected)) {
             return complete(exchange);
         }
-        const json_t *reason = json_object_get(exchange->json, "reason");
-        if (reason != NULL && !json_is_string(reason)) {
-            return REFUSE(exchange, SAGA_PROBLEM_INVALID, "'reason' must be a text; expected: %s",
-                          expected);
+        const char *wrong = saga_deed_read(exchange->json, &exchange->request, &exchange->content);
+        if (wrong != NULL) {
+            return REFUSE(exchange, SAGA_PROBLEM_INVALID, "%s; expected: %s", wrong, expected);
         }
-        exchange->request.body =
-            (struct saga_bytes){json_string_value(reason), (uint32_t)json_string_length(reason)};
     }
     return ask(exchange, verb);
 }
@@ -388,18 +386,25 @@ static enum saga_need count(struct saga_exchange *exchange) {
     return ask(exchange, SAGA_REQUEST_STATS);
 }
 
+/* What others have to say as well; takes the reference of `json`. NULL: no memory. */
+static json_t *join(json_t *json, json_t *(*more)(void *context), void *context) {
+    if (json == NULL || more == NULL) {
+        return json;
+    }
+    json_t *members = more(context);
+    if (members == NULL || json_object_update(json, members) != 0) {
+        json_decref(json);
+        json = NULL;
+    }
+    json_decref(members);
+    return json;
+}
+
 static enum saga_need counted(struct saga_exchange *exchange) {
     const struct saga_exchange_world *world = exchange->world;
     json_t *json = saga_stats_json(exchange->engine_stats, &world->stats);
-    if (json != NULL && world->more_stats != NULL) {
-        json_t *more = world->more_stats(world->more_stats_context);
-        if (more == NULL || json_object_update(json, more) != 0) {
-            json_decref(json);
-            json = NULL;
-        }
-        json_decref(more);
-    }
-    saga_response_json(&exchange->response, 200, json);
+    saga_response_json(&exchange->response, 200,
+                       join(json, world->more_stats, world->more_context));
     return complete(exchange);
 }
 
@@ -423,7 +428,10 @@ static enum saga_need ready(struct saga_exchange *exchange) {
     if (!atomic_load(&exchange->world->ready)) {
         return REFUSE(exchange, SAGA_PROBLEM_STOPPING, "no saga is started now");
     }
-    saga_response_json(&exchange->response, 200, json_pack("{s:s}", "status", "ready"));
+    const struct saga_exchange_world *world = exchange->world;
+    saga_response_json(
+        &exchange->response, 200,
+        join(json_pack("{s:s}", "status", "ready"), world->more_ready, world->more_context));
     return complete(exchange);
 }
 
@@ -484,6 +492,12 @@ enum saga_need saga_exchange_run(struct saga_exchange *exchange, int64_t now_ms)
         return act(exchange, SAGA_REQUEST_CANCEL);
     case SAGA_RESOURCE_RETRY:
         return act(exchange, SAGA_REQUEST_RETRY);
+    case SAGA_RESOURCE_RESOLVE:
+        return act(exchange, SAGA_REQUEST_RESOLVE);
+    case SAGA_RESOURCE_MARK_COMPENSATED:
+        return act(exchange, SAGA_REQUEST_MARK_COMPENSATED);
+    case SAGA_RESOURCE_WRITE_OFF:
+        return act(exchange, SAGA_REQUEST_WRITE_OFF);
     case SAGA_RESOURCE_STATS:
         return count(exchange);
     case SAGA_RESOURCE_DEFINITIONS:
@@ -511,6 +525,9 @@ enum saga_need saga_exchange_answered(struct saga_exchange *exchange, int64_t no
         return listed(exchange);
     case SAGA_RESOURCE_CANCEL:
     case SAGA_RESOURCE_RETRY:
+    case SAGA_RESOURCE_RESOLVE:
+    case SAGA_RESOURCE_MARK_COMPENSATED:
+    case SAGA_RESOURCE_WRITE_OFF:
         return exchange->verb_result == 0 ? acted(exchange) : tell_acted(exchange);
     case SAGA_RESOURCE_STATS:
         return counted(exchange);
@@ -548,6 +565,7 @@ void saga_exchange_fini(struct saga_exchange *exchange) {
     json_decref(exchange->json);
     free(exchange->body);
     free(exchange->text);
+    free(exchange->content);
     free(exchange->page);
     free(exchange->engine_stats);
 }

@@ -43,7 +43,8 @@ struct saga_exchange_world {
     struct saga_waiters *waiters;
     struct saga_api_stats stats;
     json_t *(*more_stats)(void *context); /* NULL: none */
-    void *more_stats_context;
+    json_t *(*more_ready)(void *context); /* NULL: none */
+    void *more_context;
     uint64_t waiting_max;
     atomic_bool ready; /* any thread's to change */
 };
@@ -67,11 +68,12 @@ struct saga_exchange {
     size_t body_size;
     json_t *json;                /* the body, read */
     char *text;                  /* what the request points to */
+    char *content;               /* likewise */
     struct saga_request request; /* its context is the exchange */
     struct saga_listing listing; /* of one saga */
     struct saga_listing *page;   /* of many */
     struct saga_engine_stats *engine_stats;
-    uint8_t verb_result;       /* what became of cancel or retry; 0: not known yet */
+    uint8_t verb_result;       /* what became of an operator's verb; 0: not known yet */
     struct saga_waiter waiter; /* its context is the exchange */
     bool waiting;              /* it is among the waiters, or was and is woken */
     bool asking;               /* its request is the engine's */

@@ -102,5 +102,5 @@ json_t *saga_show_row(const struct saga_exchange_world *world, const struct saga
     return json_pack("{s:s, s:s?, s:o, s:s, s:s}", "id", saga_id_text(&listing->id, id), "saga",
                      definition != NULL ? definition->name : NULL, "version",
                      definition != NULL ? json_integer(definition->version) : json_null(), "status",
-                     listing->status, "started_at", saga_view_time(time_of(&listing->id), started));
+                     listing->status, "started_at", saga_time_text(time_of(&listing->id), started));
 }

@@ -21,6 +21,6 @@ int saga_command_validate(const struct saga_order *order);
 int saga_complain(const struct saga_fault *fault);
 
 /* One saga, as GET /v1/sagas/{id} gives it, for people. */
-void saga_show_saga(const json_t *saga);
+void saga_show_saga(const json_t *saga, const struct saga_order *order);
 
 #endif

@@ -53,7 +53,70 @@ static void show_steps(const json_t *steps) {
     saga_table_print(table);
 }
 
-void saga_show_saga(const json_t *saga) {
+/* Where the daemon is, if that was said: so that what is printed can be repeated as it is. */
+static void show_where(const struct saga_order *order) {
+    if (order->server != NULL) {
+        (void)printf(" --server '");
+        saga_terminal_text(order->server);
+        (void)putchar('\'');
+    } else if (order->data_dir != NULL) {
+        (void)printf(" --data-dir '");
+        saga_terminal_text(order->data_dir);
+        (void)putchar('\'');
+    }
+}
+
+/* "sagactl resolve ID --step block --verdict done --reason TEXT" */
+static void show_command(const char *verb, const char *id, const char *step,
+                         const struct saga_order *order) {
+    const bool resolve = strncmp(verb, "resolve ", 8) == 0;
+    const bool by_hand =
+        resolve || strcmp(verb, "mark-compensated") == 0 || strcmp(verb, "write-off") == 0;
+    (void)printf("  sagactl ");
+    saga_terminal_text(resolve ? "resolve" : verb);
+    (void)printf(" %s", id);
+    show_where(order);
+    if (by_hand) {
+        (void)printf(" --step ");
+        saga_terminal_text(step);
+    }
+    if (resolve) {
+        (void)printf(" --verdict ");
+        saga_terminal_text(verb + 8);
+    }
+    (void)puts(by_hand ? " --reason TEXT" : "");
+}
+
+/* What waits for a person, and the commands that would end it. */
+static void show_attention(const json_t *saga, const struct saga_order *order) {
+    const json_t *item;
+    size_t i;
+    json_array_foreach(json_object_get(saga, "attention"), i, item) {
+        const char *since = text_of(item, "since", NULL);
+        const json_t *verb;
+        size_t j;
+        char age[SAGA_AGE_TEXT_SIZE];
+        (void)printf("\nstep ");
+        saga_terminal_text(text_of(item, "step", "?"));
+        (void)printf(" (");
+        saga_terminal_text(text_of(item, "reason", "?"));
+        (void)printf("): ");
+        saga_terminal_text(text_of(item, "why", "?"));
+        if (since != NULL) {
+            (void)printf("; since %s, %s", since, saga_terminal_age(since, age));
+        }
+        (void)puts(json_array_size(json_object_get(item, "verbs")) > 0 ? ". One of these ends it:"
+                                                                       : ".");
+        json_array_foreach(json_object_get(item, "verbs"), j, verb) {
+            const char *name = json_string_value(verb);
+            if (name != NULL) {
+                show_command(name, text_of(saga, "id", "?"), text_of(item, "step", "?"), order);
+            }
+        }
+    }
+}
+
+void saga_show_saga(const json_t *saga, const struct saga_order *order) {
     const char *reason = text_of(saga, "reason", NULL);
     const char *detail = text_of(saga, "detail", NULL);
     const json_t *steps = json_object_get(saga, "steps");
@@ -85,6 +148,7 @@ void saga_show_saga(const json_t *saga) {
     if (json_array_size(steps) > 0) {
         show_steps(steps);
     }
+    show_attention(saga, order);
 }
 
 int saga_command_get(struct saga_remote *remote, const struct saga_order *order) {
@@ -103,7 +167,7 @@ int saga_command_get(struct saga_remote *remote, const struct saga_order *order)
     if (order->json) {
         saga_terminal_json(saga);
     } else {
-        saga_show_saga(saga);
+        saga_show_saga(saga, order);
         json_decref(saga);
     }
     return 0;

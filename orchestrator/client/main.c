@@ -32,6 +32,9 @@ static int ask(const struct saga_order *order) {
         break;
     case SAGA_ORDER_CANCEL:
     case SAGA_ORDER_RETRY:
+    case SAGA_ORDER_RESOLVE:
+    case SAGA_ORDER_MARK_COMPENSATED:
+    case SAGA_ORDER_WRITE_OFF:
         status = saga_command_act(remote, order);
         break;
     case SAGA_ORDER_STATS:

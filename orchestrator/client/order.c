@@ -22,6 +22,9 @@ enum key {
     KEY_WAIT,
     KEY_TIMEOUT,
     KEY_REASON,
+    KEY_STEP,
+    KEY_VERDICT,
+    KEY_CONTENT,
     KEY_STATUS,
     KEY_SAGA,
     KEY_LIMIT,
@@ -97,6 +100,15 @@ static error_t parse_options(int key, char *text, struct argp_state *state) {
     case KEY_REASON:
         order->reason = text;
         return 0;
+    case KEY_STEP:
+        order->step = text;
+        return 0;
+    case KEY_VERDICT:
+        order->verdict = text;
+        return 0;
+    case KEY_CONTENT:
+        order->content = text;
+        return 0;
     case KEY_STATUS:
         order->status = text;
         return 0;
@@ -150,6 +162,31 @@ static error_t parse_id(int key, char *text, struct argp_state *state) {
     return error;
 }
 
+/* What is done by hand says to what, and why. */
+static error_t parse_deed(int key, char *text, struct argp_state *state) {
+    const struct saga_order *order = state->input;
+    if (key == ARGP_KEY_SUCCESS && order->step == NULL) {
+        argp_error(state, "--step is missing: the name of the step (see sagactl get)");
+    }
+    if (key == ARGP_KEY_SUCCESS && (order->reason == NULL || *order->reason == '\0')) {
+        argp_error(state, "--reason is missing: what was seen, or done, and where; it is recorded");
+    }
+    return parse_id(key, text, state);
+}
+
+static error_t parse_resolve(int key, char *text, struct argp_state *state) {
+    const struct saga_order *order = state->input;
+    if (key == ARGP_KEY_SUCCESS &&
+        (order->verdict == NULL ||
+         (strcmp(order->verdict, "done") != 0 && strcmp(order->verdict, "rejected") != 0))) {
+        argp_error(state, "--verdict is done or rejected: did the step take effect?");
+    }
+    if (key == ARGP_KEY_SUCCESS && order->content != NULL && strcmp(order->verdict, "done") != 0) {
+        argp_error(state, "--content is the result of a step that is done");
+    }
+    return parse_deed(key, text, state);
+}
+
 static error_t parse_none(int key, char *text, struct argp_state *state) {
     if (key == ARGP_KEY_ARG) {
         argp_error(state, "'%s' is one word too many", text);
@@ -188,7 +225,9 @@ static const struct argp_option start_options[] = {
 
 static const struct argp_option list_options[] = {
     {"status", KEY_STATUS, "STATUS", 0,
-     "Only those: running, compensating, completed, compensated, parked, quarantined", 0},
+     "Only those: running, compensating, completed, compensated, completed_manually, "
+     "compensated_manually, inconsistent, parked, quarantined",
+     0},
     {"saga", KEY_SAGA, "NAME", 0, "Only those of this definition", 0},
     {"limit", KEY_LIMIT, "N", 0, "At most so many; by default 50", 0},
     {0},
@@ -196,6 +235,22 @@ static const struct argp_option list_options[] = {
 
 static const struct argp_option act_options[] = {
     {"reason", KEY_REASON, "TEXT", 0, "Why; it is recorded in the log", 0},
+    {0},
+};
+
+#define STEP_OPTION                                                                                \
+    { "step", KEY_STEP, "NAME", 0, "The step's name (required)", 0 }
+#define REASON_OPTION                                                                              \
+    { "reason", KEY_REASON, "TEXT", 0, "Why; it is recorded in the log (required)", 0 }
+
+static const struct argp_option deed_options[] = {STEP_OPTION, REASON_OPTION, {0}};
+
+static const struct argp_option resolve_options[] = {
+    STEP_OPTION,
+    {"verdict", KEY_VERDICT, "done|rejected", 0, "Whether it took effect (required)", 0},
+    {"content", KEY_CONTENT, "JSON|@FILE", 0,
+     "Of a step that is done: its result, which is merged into the saga's data as a reply's is", 0},
+    REASON_OPTION,
     {0},
 };
 
@@ -212,7 +267,9 @@ static const struct {
      SAGA_ORDER_START,
      {start_options, parse_start, "SAGA",
       "Starts a saga, and prints its id once it is durable."
-      "\vExit status: 0 started, or with --wait completed; 5 compensated; 6 parked or quarantined; "
+      "\vExit status: 0 started, or with --wait completed, be it by hand; 5 compensated, likewise; "
+      "6 parked, "
+      "quarantined or inconsistent; "
       "124 not ended in time, and it goes on.",
       common_child, NULL, NULL}},
     {"get",
@@ -241,6 +298,33 @@ static const struct {
      {act_options, parse_id, "ID",
       "Ends a saga's waiting between two attempts. A parked saga gets a fresh budget for the "
       "command that parked it.",
+      common_child, NULL, NULL}},
+    {"resolve",
+     (char[]){"sagactl resolve"},
+     "resolve ID --step NAME --verdict done|rejected --reason TEXT",
+     SAGA_ORDER_RESOLVE,
+     {resolve_options, parse_resolve, "ID",
+      "Gives the verdict of a step that is parked in doubt. It decides the direction and no more: "
+      "a step that may have run is still compensated when the saga goes back. At a pivot whose "
+      "command is out, rejected waits for the participant's fence, or its verdict.",
+      common_child, NULL, NULL}},
+    {"mark-compensated",
+     (char[]){"sagactl mark-compensated"},
+     "mark-compensated ID --step NAME --reason TEXT",
+     SAGA_ORDER_MARK_COMPENSATED,
+     {deed_options, parse_deed, "ID",
+      "Settles a debt: you have made sure that the step's effect is undone. Its participant is "
+      "told "
+      "to close the step first, where it keeps a fence; then the saga goes on, and ends "
+      "compensated_manually.",
+      common_child, NULL, NULL}},
+    {"write-off",
+     (char[]){"sagactl write-off"},
+     "write-off ID --step NAME --reason TEXT",
+     SAGA_ORDER_WRITE_OFF,
+     {deed_options, parse_deed, "ID",
+      "Settles a debt by giving it up: the step's effect stays. The saga goes on as after "
+      "mark-compensated, and ends inconsistent.",
       common_child, NULL, NULL}},
     {"validate",
      (char[]){"sagactl validate"},
@@ -292,6 +376,9 @@ static const char outer_doc[] =
     "  list                            list them\n"
     "  cancel ID                       make one go backward\n"
     "  retry ID                        end a waiting now\n"
+    "  resolve ID --step NAME ...      give the verdict of a step in doubt\n"
+    "  mark-compensated ID --step NAME ...  a debt is paid: settle it\n"
+    "  write-off ID --step NAME ...    a debt is given up: settle it\n"
     "  validate FILE...                check definitions\n"
     "  stats                           show every counter\n\n"
     "`sagactl COMMAND --help' says more. An ID is any part of a saga's id that only one saga has.";

@@ -18,6 +18,9 @@ enum saga_order_command {
     SAGA_ORDER_LIST,
     SAGA_ORDER_CANCEL,
     SAGA_ORDER_RETRY,
+    SAGA_ORDER_RESOLVE,
+    SAGA_ORDER_MARK_COMPENSATED,
+    SAGA_ORDER_WRITE_OFF,
     SAGA_ORDER_VALIDATE,
     SAGA_ORDER_STATS,
 };
@@ -28,16 +31,19 @@ struct saga_order {
     const char *server;
     const char *data_dir;
     bool json;
-    const char *saga;   /* start: of which; list: only of these */
-    const char *input;  /* start */
-    const char *key;    /* start */
-    bool wait;          /* start */
-    int64_t timeout_ms; /* start; -1: without end */
-    const char *id;     /* get, cancel, retry: a part of it */
-    const char *reason; /* cancel, retry */
-    const char *status; /* list */
-    uint64_t limit;     /* list */
-    char **files;       /* validate; NULL-terminated */
+    const char *saga;    /* start: of which; list: only of these */
+    const char *input;   /* start */
+    const char *key;     /* start */
+    bool wait;           /* start */
+    int64_t timeout_ms;  /* start; -1: without end */
+    const char *id;      /* get, and operators' verbs: a part of it */
+    const char *reason;  /* operators' verbs */
+    const char *step;    /* resolve, mark-compensated, write-off */
+    const char *verdict; /* resolve: "done", "rejected" */
+    const char *content; /* resolve: JSON, or @FILE */
+    const char *status;  /* list */
+    uint64_t limit;      /* list */
+    char **files;        /* validate; NULL-terminated */
 };
 
 /* Reads it. Ends the program where it was asked for help, or makes no sense

@@ -209,7 +209,7 @@ static int wait_for(struct saga_remote *remote, const struct saga_order *order, 
     if (order->json) {
         saga_terminal_json(saga);
     } else {
-        saga_show_saga(saga);
+        saga_show_saga(saga, order);
         json_decref(saga);
     }
     return status;

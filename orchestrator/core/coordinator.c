@@ -566,6 +566,8 @@ static enum saga_answer happen(struct saga_coordinator *coordinator,
     } else if (event.type == SAGA_INPUT_CANCEL) {
         event.step = unsent_step(slot);
         event.unsent = event.step != SAGA_STEP_NONE;
+    } else if (event.type == SAGA_INPUT_RESOLVE) {
+        event.unsent = event.step == unsent_step(slot);
     }
     decide(coordinator, slot, &event, input->next_lsn);
     enum saga_answer answer = coordinator->decision.answer;
@@ -695,7 +697,9 @@ static void begin_epoch(struct saga_coordinator *coordinator, const struct saga_
 }
 
 /* A transport had lost its peer, and has found it: what it was given may be lost, too. It is sent
- * again as the same attempt, and what waits for its turn waits no longer. */
+ * again as the same attempt, and what waits for its turn waits no longer. Whoever keeps no fence
+ * may act on both, or reject the second: there the attempt has to end, on record, before another.
+ */
 static void resend(struct saga_coordinator *coordinator) {
     uint64_t count = 0;
     for (uint32_t i = 0; i < coordinator->places_used; i++) {
@@ -704,7 +708,7 @@ static void resend(struct saga_coordinator *coordinator) {
             continue;
         }
         for (uint8_t step = 0; step < slot->plan->step_count; step++) {
-            if (has_left(slot, step)) {
+            if (slot->plan->steps[step].fenced && has_left(slot, step)) {
                 sent_of(slot)[step].at_ms = SENT_BEFORE;
             }
         }

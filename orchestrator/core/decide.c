@@ -45,11 +45,9 @@ static struct next turn_back(uint8_t step, enum saga_reason reason) {
                          .reason = (uint8_t)reason};
 }
 
-static struct next end(enum saga_outcome outcome) {
-    return (struct next){.kind = NEXT_RECORD,
-                         .fact = SAGA_ENDED,
-                         .step = SAGA_STEP_NONE,
-                         .outcome = (uint8_t)outcome};
+static struct next end(uint8_t outcome) {
+    return (struct next){
+        .kind = NEXT_RECORD, .fact = SAGA_ENDED, .step = SAGA_STEP_NONE, .outcome = outcome};
 }
 
 static bool fence_sent(const struct saga_step *step) {
@@ -83,6 +81,7 @@ static struct next forward_step(const struct saga *saga, const struct saga_plan 
     const struct saga_plan_step *planned = &plan->steps[index];
     const struct saga_step *step = &saga->steps[index];
     bool after = planned->position == SAGA_AFTER_PIVOT;
+    bool resolved = (step->flags & SAGA_STEP_RESOLVED) != 0;
     switch ((enum saga_phase)step->phase) {
     case SAGA_STEP_REJECTED:
         return after ? park(index, SAGA_REASON_CONTRACT_BROKEN)
@@ -90,6 +89,9 @@ static struct next forward_step(const struct saga *saga, const struct saga_plan 
     case SAGA_STEP_DISCLAIMED:
         if (after) {
             return park(index, SAGA_REASON_CONTRACT_BROKEN);
+        }
+        if (resolved) {
+            return turn_back(index, SAGA_REASON_RESOLVED);
         }
         return planned->position == SAGA_PIVOT ? park(index, SAGA_REASON_REJECTION_IN_DOUBT)
                                                : turn_back(index, SAGA_REASON_REJECTED);
@@ -113,6 +115,8 @@ static struct next forward_step(const struct saga *saga, const struct saga_plan 
     case SAGA_STEP_COMPENSATING:
     case SAGA_STEP_COMPENSATED:
     case SAGA_STEP_DEBT:
+    case SAGA_STEP_SETTLING:
+    case SAGA_STEP_SETTLED:
         break;
     }
     return nothing;
@@ -146,7 +150,7 @@ static struct next forward(const struct saga *saga, const struct saga_plan *plan
         }
         all_done = all_done && saga->steps[i].phase == SAGA_STEP_DONE;
     }
-    return all_done ? end(SAGA_COMPLETED) : start;
+    return all_done ? end(saga_outcome_due(saga, plan)) : start;
 }
 
 static struct next backward(const struct saga *saga, const struct saga_plan *plan) {
@@ -154,6 +158,13 @@ static struct next backward(const struct saga *saga, const struct saga_plan *pla
     uint8_t debt = SAGA_STEP_NONE;
     for (uint8_t i = saga->step_count; i-- > 0;) {
         const struct saga_step *step = &saga->steps[i];
+        if (step->phase == SAGA_STEP_DEBT && saga_step_by_operator(step)) {
+            return render(i, SAGA_SETTLE);
+        }
+        if (step->phase == SAGA_STEP_SETTLING) { /* nobody waits for it but the end */
+            settled = false;
+            continue;
+        }
         if (saga_step_settled(&plan->steps[i], step)) {
             debt = step->phase == SAGA_STEP_DEBT ? i : debt;
             continue;
@@ -175,7 +186,7 @@ static struct next backward(const struct saga *saga, const struct saga_plan *pla
     if (plan->pivot != SAGA_STEP_NONE && saga->steps[plan->pivot].phase == SAGA_STEP_DONE) {
         return park(plan->pivot, SAGA_REASON_CONTRACT_BROKEN);
     }
-    return end(SAGA_COMPENSATED);
+    return end(saga_outcome_due(saga, plan));
 }
 
 static struct next next_of(const struct saga *saga, const struct saga_plan *plan) {
@@ -319,7 +330,8 @@ static enum saga_answer passing_reply(struct draft *draft, uint8_t verdict) {
 }
 
 /* True if a command of this identity was ever issued. */
-static bool was_issued(const struct saga *saga, const struct saga_event *event) {
+static bool was_issued(const struct saga *saga, const struct saga_plan *plan,
+                       const struct saga_event *event) {
     if (event->step >= saga->step_count) {
         return false;
     }
@@ -328,14 +340,21 @@ static bool was_issued(const struct saga *saga, const struct saga_event *event) 
         event->revision == 0) {
         return false;
     }
+    /* What a settle settles is what was issued before it, with the same revision. */
+    uint8_t latest = step->operation;
+    if (latest == SAGA_SETTLE) {
+        latest =
+            plan->steps[event->step].undo == SAGA_UNDO_BY_STEP ? SAGA_FENCE : SAGA_COMPENSATION;
+    }
     switch (event->operation) {
     case SAGA_ACTION:
         return event->revision == 1;
     case SAGA_FENCE:
-        return fence_sent(step) &&
-               event->revision <= (step->operation == SAGA_FENCE ? step->revision : 1);
+        return fence_sent(step) && event->revision <= (latest == SAGA_FENCE ? step->revision : 1);
     case SAGA_COMPENSATION:
-        return step->operation == SAGA_COMPENSATION && event->revision <= step->revision;
+        return latest == SAGA_COMPENSATION && event->revision <= step->revision;
+    case SAGA_SETTLE:
+        return step->operation == SAGA_SETTLE && event->revision == step->revision;
     default:
         return false;
     }
@@ -343,7 +362,7 @@ static bool was_issued(const struct saga *saga, const struct saga_event *event) 
 
 static enum saga_answer reply(struct draft *draft) {
     const struct saga_event *event = draft->event;
-    if (!was_issued(draft->saga, event)) {
+    if (!was_issued(draft->saga, draft->plan, event)) {
         return SAGA_ANSWER_STALE;
     }
     uint8_t verdict = event->verdict;
@@ -406,8 +425,7 @@ static enum saga_answer rendered(struct draft *draft) {
     struct saga_record *record = write(draft, SAGA_COMMAND_ISSUED, event->step);
     record->operation = event->operation;
     record->incarnation = step->incarnation;
-    record->revision =
-        step->operation == event->operation ? (uint16_t)(step->revision + 1) : (uint16_t)1;
+    record->revision = saga_step_next_revision(step, event->operation);
     record->attempt = 1;
     record->payload = event->payload;
     require(apply(draft, record));
@@ -447,15 +465,56 @@ static enum saga_answer go_back(struct draft *draft, enum saga_reason reason) {
     return saga_may_turn_back(saga, draft->plan) ? SAGA_ANSWER_TAKEN : SAGA_ANSWER_PENDING;
 }
 
+/* What an operator does, as a record. */
+static struct saga_record *write_deed(struct draft *draft, enum saga_verb verb) {
+    const struct saga_event *event = draft->event;
+    bool about_step = verb != SAGA_VERB_RETRY;
+    struct saga_record *record =
+        write(draft, SAGA_OPERATOR_ACTED, about_step ? event->step : SAGA_STEP_NONE);
+    record->verb = (uint8_t)verb;
+    record->key = event->key;
+    record->payload = event->payload;
+    return record;
+}
+
 static enum saga_answer retry(struct draft *draft) {
     if (draft->saga->outcome != 0) {
         return SAGA_ANSWER_REFUSED;
     }
-    struct saga_record *record = write(draft, SAGA_OPERATOR_ACTED, SAGA_STEP_NONE);
-    record->verb = SAGA_VERB_RETRY;
-    record->key = draft->event->key;
-    record->payload = draft->event->payload;
-    return apply(draft, record) ? SAGA_ANSWER_TAKEN : SAGA_ANSWER_REFUSED;
+    return apply(draft, write_deed(draft, SAGA_VERB_RETRY)) ? SAGA_ANSWER_TAKEN
+                                                            : SAGA_ANSWER_REFUSED;
+}
+
+static enum saga_answer resolve(struct draft *draft) {
+    struct saga *saga = draft->saga;
+    if (saga->outcome != 0 || draft->event->step >= saga->step_count) {
+        return SAGA_ANSWER_REFUSED;
+    }
+    bool wished = saga->wish == SAGA_REASON_RESOLVED;
+    struct saga_record *record = write_deed(draft, SAGA_VERB_RESOLVE);
+    record->verdict = draft->event->verdict;
+    record->content = draft->event->content;
+    if (!apply(draft, record)) {
+        bool again = wished && draft->event->verdict == SAGA_REJECTED &&
+                     draft->event->step == draft->plan->pivot;
+        return again ? SAGA_ANSWER_PENDING : SAGA_ANSWER_REFUSED;
+    }
+    close_unsent(draft);
+    bool pending = saga->wish == SAGA_REASON_RESOLVED && !saga_may_turn_back(saga, draft->plan);
+    return pending ? SAGA_ANSWER_PENDING : SAGA_ANSWER_TAKEN;
+}
+
+/* mark-compensated and write-off. */
+static enum saga_answer settle(struct draft *draft, enum saga_verb verb) {
+    const struct saga *saga = draft->saga;
+    if (saga->outcome != 0 || draft->event->step >= saga->step_count) {
+        return SAGA_ANSWER_REFUSED;
+    }
+    uint32_t flag = verb == SAGA_VERB_WRITE_OFF ? SAGA_STEP_WRITTEN_OFF : SAGA_STEP_MARKED;
+    if ((saga->steps[draft->event->step].flags & flag) != 0) {
+        return SAGA_ANSWER_ALREADY;
+    }
+    return apply(draft, write_deed(draft, verb)) ? SAGA_ANSWER_TAKEN : SAGA_ANSWER_REFUSED;
 }
 
 static enum saga_answer react(struct draft *draft) {
@@ -474,6 +533,12 @@ static enum saga_answer react(struct draft *draft) {
         return retry(draft);
     case SAGA_INPUT_SAGA_DEADLINE:
         return go_back(draft, SAGA_REASON_SAGA_DEADLINE);
+    case SAGA_INPUT_RESOLVE:
+        return resolve(draft);
+    case SAGA_INPUT_MARK_COMPENSATED:
+        return settle(draft, SAGA_VERB_MARK_COMPENSATED);
+    case SAGA_INPUT_WRITE_OFF:
+        return settle(draft, SAGA_VERB_WRITE_OFF);
     }
     return SAGA_ANSWER_STALE;
 }

@@ -37,6 +37,7 @@ const char *saga_operation_name(uint8_t operation) {
         [SAGA_ACTION] = "action",
         [SAGA_COMPENSATION] = "compensation",
         [SAGA_FENCE] = "fence",
+        [SAGA_SETTLE] = "settle",
     };
     return NAME(names, operation);
 }
@@ -49,6 +50,7 @@ const char *saga_reason_name(uint8_t reason) {
         [SAGA_REASON_NEVER_RAN] = "never_ran",
         [SAGA_REASON_CANCELLED] = "cancelled",
         [SAGA_REASON_SAGA_DEADLINE] = "saga_deadline",
+        [SAGA_REASON_RESOLVED] = "resolved",
         [SAGA_REASON_DEADLINE] = "deadline",
         [SAGA_REASON_DEBT] = "debt",
         [SAGA_REASON_IN_DOUBT] = "in_doubt",
@@ -63,14 +65,18 @@ const char *saga_outcome_name(uint8_t outcome) {
     static const char *const names[] = {
         [SAGA_COMPLETED] = "completed",
         [SAGA_COMPENSATED] = "compensated",
+        [SAGA_COMPLETED_MANUALLY] = "completed_manually",
+        [SAGA_COMPENSATED_MANUALLY] = "compensated_manually",
+        [SAGA_INCONSISTENT] = "inconsistent",
     };
     return NAME(names, outcome);
 }
 
 const char *saga_verb_name(uint8_t verb) {
     static const char *const names[] = {
-        [SAGA_VERB_CANCEL] = "cancel",
-        [SAGA_VERB_RETRY] = "retry",
+        [SAGA_VERB_CANCEL] = "cancel",       [SAGA_VERB_RETRY] = "retry",
+        [SAGA_VERB_RESOLVE] = "resolve",     [SAGA_VERB_MARK_COMPENSATED] = "mark-compensated",
+        [SAGA_VERB_WRITE_OFF] = "write-off",
     };
     return NAME(names, verb);
 }
@@ -90,6 +96,8 @@ const char *saga_phase_name(uint8_t phase) {
         [SAGA_STEP_COMPENSATING] = "compensating",
         [SAGA_STEP_COMPENSATED] = "compensated",
         [SAGA_STEP_DEBT] = "debt",
+        [SAGA_STEP_SETTLING] = "settling",
+        [SAGA_STEP_SETTLED] = "settled",
     };
     return NAME(names, phase);
 }
@@ -104,6 +112,10 @@ const char *saga_step_status_name(const struct saga_step *step) {
         return "pending";
     case SAGA_STEP_CLOSING:
         return "fencing";
+    case SAGA_STEP_SETTLING: /* owed, until the participant has answered */
+        return "debt";
+    case SAGA_STEP_SETTLED: /* what is written off stays owed */
+        return (step->flags & SAGA_STEP_WRITTEN_OFF) != 0 ? "debt" : "compensated";
     default:
         return saga_phase_name(step->phase);
     }

@@ -92,8 +92,11 @@ const struct saga_budget *saga_step_budget(const struct saga_plan *plan, uint8_t
     if (step->operation == SAGA_COMPENSATION) {
         return &planned->compensation;
     }
-    /* A fence that stands in for a compensation is as patient as that one. */
-    if (step->phase == SAGA_STEP_CLOSING) {
+    /* A fence that stands in for a compensation is as patient as that one; so is a settle. */
+    if (step->operation == SAGA_SETTLE && planned->undo == SAGA_UNDO_COMPENSATION) {
+        return &planned->compensation;
+    }
+    if (step->phase == SAGA_STEP_CLOSING || step->operation == SAGA_SETTLE) {
         return &plan->steps[planned->compensated_by].compensation;
     }
     return &planned->action;

@@ -16,6 +16,7 @@ enum {
     MAY_DEADLINE = 1 << 8, /* a reason, which can only be SAGA_REASON_DEADLINE */
     MAY_KEY = 1 << 9,
     MAY_PAYLOAD = 1 << 10,
+    MAY_CONTENT = 1 << 11,
 };
 
 static const uint16_t fields[SAGA_FACT_COUNT + 1] = {
@@ -35,6 +36,19 @@ static const uint16_t fields[SAGA_FACT_COUNT + 1] = {
     [SAGA_EPOCH_STARTED] = MAY_PAYLOAD,
 };
 
+/* What an operator does to one step names it; a verdict may come with a result. */
+static uint16_t fields_of(const struct saga_record *record) {
+    uint16_t has = fields[record->fact];
+    if (record->fact != SAGA_OPERATOR_ACTED || record->verb <= SAGA_VERB_RETRY) {
+        return has;
+    }
+    if (record->verb != SAGA_VERB_RESOLVE) {
+        return has | HAS_STEP;
+    }
+    bool done = record->verdict == SAGA_DONE;
+    return (uint16_t)(has | HAS_STEP | HAS_VERDICT | (done ? MAY_CONTENT : 0));
+}
+
 static bool reason_ok(uint16_t has, const struct saga_record *record) {
     if ((has & MAY_DEADLINE) != 0) {
         /* A word that ends no attempt does not say what ended it. */
@@ -47,11 +61,12 @@ static bool reason_ok(uint16_t has, const struct saga_record *record) {
 
 static bool bytes_ok(uint16_t has, const struct saga_record *record) {
     return ((has & MAY_KEY) != 0 || record->key.size == 0) &&
-           ((has & MAY_PAYLOAD) != 0 || record->payload.size == 0);
+           ((has & MAY_PAYLOAD) != 0 || record->payload.size == 0) &&
+           ((has & MAY_CONTENT) != 0 || record->content.size == 0);
 }
 
 static bool fields_ok(const struct saga_record *record) {
-    uint16_t has = fields[record->fact];
+    uint16_t has = fields_of(record);
     bool command = (has & HAS_COMMAND) != 0;
     if (record->at_ms < 0 || record->at_ms > SAGA_CLOCK_MS_MAX) {
         return false;
@@ -103,16 +118,7 @@ enum saga_apply_error saga_begin(struct saga *saga, const struct saga_plan *plan
 
 /* ---------------------------------------------------------------- attempts */
 
-/* Where a record is folded in. */
-struct fold {
-    struct saga *saga;
-    const struct saga_plan *plan;
-    const struct saga_record *record;
-    struct saga_step *step; /* NULL: the record is about the whole saga */
-    const struct saga_plan_step *planned;
-};
-
-static void unpark(struct saga *saga) {
+void saga_unpark(struct saga *saga) {
     saga->parked = 0;
     saga->parked_step = SAGA_STEP_NONE;
 }
@@ -131,13 +137,14 @@ static void refresh_budget(struct fold *fold) {
     step->spent = 0;
     step->send_at_ms = fold->record->at_ms;
     step->deadline_ms = deadline_after(fold->record->at_ms, budget);
-    /* After the pivot a deadline only alerts: the step is retried until done. */
-    if (step->operation == SAGA_ACTION && fold->planned->position == SAGA_AFTER_PIVOT) {
+    /* After the pivot a deadline only alerts: the step is retried until done. So is a settle. */
+    if (step->operation == SAGA_SETTLE ||
+        (step->operation == SAGA_ACTION && fold->planned->position == SAGA_AFTER_PIVOT)) {
         step->deadline_ms = INT64_MAX;
     }
 }
 
-static void open_attempt_again(struct fold *fold, uint8_t phase) {
+void saga_attempt_again(struct fold *fold, uint8_t phase) {
     fold->step->phase = phase;
     fold->step->attempt++;
     refresh_budget(fold);
@@ -155,6 +162,9 @@ static struct saga_command_id command_of(const struct saga *saga, const struct s
 
 static bool budget_used_up(const struct fold *fold, const struct saga_budget *budget) {
     const struct saga_step *step = fold->step;
+    if (step->operation == SAGA_SETTLE) {
+        return false; /* until it is answered: nothing else makes the row harmless */
+    }
     if (fold->record->reason == SAGA_REASON_DEADLINE) {
         return true;
     }
@@ -226,6 +236,8 @@ static enum saga_move issue_move(const struct fold *fold) {
         return backward ? SAGA_MOVE_ISSUE_CLOSE : SAGA_MOVE_ISSUE_FENCE;
     case SAGA_COMPENSATION:
         return backward ? SAGA_MOVE_ISSUE_COMPENSATION : 0;
+    case SAGA_SETTLE:
+        return backward ? SAGA_MOVE_ISSUE_SETTLE : 0;
     }
     return 0;
 }
@@ -248,6 +260,8 @@ static bool issue_allowed(const struct fold *fold, enum saga_move move) {
         return fold->planned->undo == SAGA_UNDO_COMPENSATION &&
                !saga_step_settled(fold->planned, step) &&
                saga_step_dependents_settled(fold->saga, fold->plan, index);
+    case SAGA_MOVE_ISSUE_SETTLE:
+        return fold->planned->fenced && saga_step_by_operator(step);
     default:
         return false;
     }
@@ -255,8 +269,12 @@ static bool issue_allowed(const struct fold *fold, enum saga_move move) {
 
 /* A command of the same operation as the driven one is a new intent, so it has
  * a new revision: the same id with another payload would be answered from the
- * participant's inbox. */
-static uint16_t next_revision(const struct saga_step *step, uint8_t operation) {
+ * participant's inbox. A settle has the revision of the command whose debt it settles, so
+ * that this one's late answers are still known for what they are. */
+uint16_t saga_step_next_revision(const struct saga_step *step, uint8_t operation) {
+    if (operation == SAGA_SETTLE) {
+        return step->revision;
+    }
     return step->operation == operation ? (uint16_t)(step->revision + 1) : 1;
 }
 
@@ -267,8 +285,8 @@ static enum saga_apply_error fold_issued(struct fold *fold) {
     uint8_t next = saga_transition(move, step->phase);
     if (next == 0 || fold->saga->parked != 0 || record->attempt != 1 ||
         record->incarnation != step->incarnation ||
-        record->revision != next_revision(step, record->operation) || record->revision == 0 ||
-        !issue_allowed(fold, move)) {
+        record->revision != saga_step_next_revision(step, record->operation) ||
+        record->revision == 0 || !issue_allowed(fold, move)) {
         return SAGA_APPLY_ILLEGAL;
     }
     if (saga_step_contradicts(step)) {
@@ -338,11 +356,11 @@ static void verdict_unparks(struct fold *fold) {
          * this word has made necessary elsewhere. */
         if (saga->steps[saga->parked_step].phase != SAGA_STEP_DEBT ||
             !saga_step_settled(fold->planned, fold->step)) {
-            unpark(saga);
+            saga_unpark(saga);
         }
     } else if (saga->parked != SAGA_REASON_CONTRACT_BROKEN &&
                saga->parked_step == fold->record->step) {
-        unpark(saga);
+        saga_unpark(saga);
     }
 }
 
@@ -350,7 +368,7 @@ static void verdict_unparks(struct fold *fold) {
  * answered late, and only by the command that was silent. */
 static bool debt_answerable(const struct fold *fold, enum saga_move move) {
     const struct saga_step *step = fold->step;
-    if ((step->flags & SAGA_STEP_REFUSED) != 0) {
+    if ((step->flags & SAGA_STEP_REFUSED) != 0 || saga_step_by_operator(step)) {
         return false;
     }
     bool about_fence = move == SAGA_MOVE_FENCE_DONE || move == SAGA_MOVE_FENCE_REJECTED ||
@@ -432,31 +450,7 @@ static enum saga_apply_error fold_late(struct fold *fold) {
     }
     /* Another step's debt does not hold up a forced compensation. */
     if (fold->saga->parked == SAGA_REASON_DEBT && saga_step_contradicts(fold->step)) {
-        unpark(fold->saga);
-    }
-    return SAGA_APPLIED;
-}
-
-static enum saga_apply_error fold_cancel(struct fold *fold) {
-    struct saga *saga = fold->saga;
-    if (saga->direction != SAGA_FORWARD || saga->pivot_passed || saga->wish != 0 ||
-        (fold->record->reason != SAGA_REASON_CANCELLED &&
-         fold->record->reason != SAGA_REASON_SAGA_DEADLINE)) {
-        return SAGA_APPLY_ILLEGAL;
-    }
-    saga->wish = fold->record->reason;
-    if (saga_may_turn_back(saga, fold->plan)) {
-        unpark(saga);
-        return SAGA_APPLIED;
-    }
-    /* The pivot is in doubt: its fence is asked at once, anew if it was silent before. */
-    fold->step = &saga->steps[fold->plan->pivot];
-    fold->planned = &fold->plan->steps[fold->plan->pivot];
-    if (fold->step->phase == SAGA_STEP_UNKNOWN && fold->planned->fenced) {
-        unpark(saga);
-        if ((fold->step->flags & SAGA_STEP_FENCE_SENT) != 0) {
-            open_attempt_again(fold, SAGA_STEP_FENCING);
-        }
+        saga_unpark(fold->saga);
     }
     return SAGA_APPLIED;
 }
@@ -464,7 +458,7 @@ static enum saga_apply_error fold_cancel(struct fold *fold) {
 static enum saga_apply_error fold_compensation_started(struct fold *fold) {
     struct saga *saga = fold->saga;
     if (saga->direction != SAGA_FORWARD || saga->pivot_passed || saga->parked != 0 ||
-        !saga_may_turn_back(saga, fold->plan) || fold->record->reason > SAGA_REASON_SAGA_DEADLINE) {
+        !saga_may_turn_back(saga, fold->plan) || fold->record->reason > SAGA_REASON_RESOLVED) {
         return SAGA_APPLY_ILLEGAL;
     }
     saga->direction = SAGA_BACKWARD;
@@ -494,54 +488,33 @@ static enum saga_apply_error fold_parked(struct fold *fold) {
     return SAGA_APPLIED;
 }
 
-static void retry_step(struct fold *fold) {
-    struct saga_step *step = fold->step;
-    if (step->phase == SAGA_STEP_DEBT && step->revision < UINT16_MAX) {
-        step->flags |= SAGA_STEP_RETRIED;
-    } else if ((step->flags & SAGA_STEP_OPEN) != 0 && step->send_at_ms > fold->record->at_ms) {
-        step->send_at_ms = fold->record->at_ms; /* its backoff ends */
-    }
-}
-
-static enum saga_apply_error fold_operator(struct fold *fold) {
-    struct saga *saga = fold->saga;
-    if (fold->record->verb != SAGA_VERB_RETRY || saga->parked == SAGA_REASON_CONTRACT_BROKEN ||
-        saga->parked == SAGA_REASON_REJECTION_IN_DOUBT) {
-        return SAGA_APPLY_ILLEGAL;
-    }
-    if (saga->parked == SAGA_REASON_IN_DOUBT) { /* unanswered: fresh budget, same id */
-        fold->step = &saga->steps[saga->parked_step];
-        fold->planned = &fold->plan->steps[saga->parked_step];
-        if (fold->step->phase != SAGA_STEP_UNKNOWN) {
-            return SAGA_APPLY_ILLEGAL;
-        }
-        open_attempt_again(fold, fold->step->operation == SAGA_FENCE ? SAGA_STEP_FENCING
-                                                                     : SAGA_STEP_RUNNING);
-    }
-    unpark(saga);
+uint8_t saga_outcome_due(const struct saga *saga, const struct saga_plan *plan) {
+    bool forward = saga->direction == SAGA_FORWARD;
+    uint32_t said = saga->reason == SAGA_REASON_RESOLVED ? SAGA_STEP_RESOLVED : 0;
     for (uint8_t i = 0; i < saga->step_count; i++) {
-        fold->step = &saga->steps[i];
-        retry_step(fold);
+        const struct saga_step *step = &saga->steps[i];
+        bool right = forward ? step->phase == SAGA_STEP_DONE
+                             : step->phase != SAGA_STEP_DEBT && step->phase != SAGA_STEP_SETTLING &&
+                                   !(i == plan->pivot && step->phase == SAGA_STEP_DONE) &&
+                                   saga_step_settled(&plan->steps[i], step);
+        if (!right) {
+            return 0;
+        }
+        said |= step->flags & (SAGA_STEP_RESOLVED | SAGA_STEP_MARKED | SAGA_STEP_WRITTEN_OFF);
     }
-    return SAGA_APPLIED;
+    if ((said & SAGA_STEP_WRITTEN_OFF) != 0) {
+        return SAGA_INCONSISTENT;
+    }
+    if (forward) {
+        return said != 0 ? SAGA_COMPLETED_MANUALLY : SAGA_COMPLETED;
+    }
+    return said != 0 ? SAGA_COMPENSATED_MANUALLY : SAGA_COMPENSATED;
 }
 
 static enum saga_apply_error fold_ended(struct fold *fold) {
     struct saga *saga = fold->saga;
-    bool forward = fold->record->outcome == SAGA_COMPLETED;
-    if (saga->parked != 0 || fold->record->outcome > SAGA_COMPENSATED ||
-        saga->direction != (forward ? SAGA_FORWARD : SAGA_BACKWARD)) {
+    if (saga->parked != 0 || fold->record->outcome != saga_outcome_due(saga, fold->plan)) {
         return SAGA_APPLY_ILLEGAL;
-    }
-    for (uint8_t i = 0; i < saga->step_count; i++) {
-        const struct saga_step *step = &saga->steps[i];
-        bool right = forward ? step->phase == SAGA_STEP_DONE
-                             : step->phase != SAGA_STEP_DEBT &&
-                                   !(i == fold->plan->pivot && step->phase == SAGA_STEP_DONE) &&
-                                   saga_step_settled(&fold->plan->steps[i], step);
-        if (!right) {
-            return SAGA_APPLY_ILLEGAL;
-        }
     }
     saga->outcome = fold->record->outcome;
     saga->ended_lsn = fold->record->lsn;
@@ -599,6 +572,8 @@ static enum saga_apply_error fold_step_fact(struct fold *fold) {
         return fold_parked(fold);
     case SAGA_COMPENSATION_STARTED:
         return fold_compensation_started(fold);
+    case SAGA_OPERATOR_ACTED:
+        return saga_fold_operator(fold);
     default:
         return SAGA_APPLY_MISPLACED;
     }
@@ -608,11 +583,11 @@ static enum saga_apply_error fold_step_fact(struct fold *fold) {
 static enum saga_apply_error fold_saga_fact(struct fold *fold) {
     switch (fold->record->fact) {
     case SAGA_CANCEL_REQUESTED:
-        return fold_cancel(fold);
+        return saga_fold_cancel(fold);
     case SAGA_COMPENSATION_STARTED:
         return fold_compensation_started(fold);
     case SAGA_OPERATOR_ACTED:
-        return fold_operator(fold);
+        return saga_fold_operator(fold);
     case SAGA_ENDED:
         return fold_ended(fold);
     default:
@@ -639,7 +614,7 @@ enum saga_apply_error saga_apply(struct saga *saga, const struct saga_plan *plan
         record->lsn <= saga->last_lsn) {
         return SAGA_APPLY_MISPLACED;
     }
-    if ((fields[record->fact] & HAS_STEP) != 0) {
+    if ((fields_of(record) & HAS_STEP) != 0) {
         bool whole = record->step == SAGA_STEP_NONE && record->fact == SAGA_COMPENSATION_STARTED;
         if (!whole && record->step >= saga->step_count) {
             return SAGA_APPLY_MISPLACED;

@@ -40,8 +40,9 @@ enum saga_operation {
     SAGA_ACTION = 1,
     SAGA_COMPENSATION,
     SAGA_FENCE,
+    SAGA_SETTLE, /* closes the participant's row of a debt that an operator has settled */
 };
-#define SAGA_OPERATION_COUNT 3
+#define SAGA_OPERATION_COUNT 4
 
 /* A command's identity: the same on every attempt of it, new for every new
  * intent. Its text form is <saga>/<step>/<incarnation>/<operation>/<revision>. */
@@ -68,7 +69,7 @@ enum saga_fact {
     SAGA_PIVOT_PASSED = 9,         /* from here on never backward */
     SAGA_LATE_REPLY_RECEIVED = 10, /* recorded, decides nothing by itself */
     SAGA_PARKED = 11,              /* waits for somebody; with the reason */
-    SAGA_OPERATOR_ACTED = 12,      /* verb, who, why */
+    SAGA_OPERATOR_ACTED = 12,      /* verb, who, why; of the verbs about a step: which one */
     SAGA_ENDED = 13,               /* with the outcome */
     SAGA_EPOCH_STARTED = 14,       /* a daemon's start; folded into every open saga */
 };
@@ -95,6 +96,7 @@ enum saga_reason {
     SAGA_REASON_NEVER_RAN = 4,     /* no attempt of a step could be sent before its deadline */
     SAGA_REASON_CANCELLED = 5,     /* an operator's wish */
     SAGA_REASON_SAGA_DEADLINE = 6, /* the saga's own deadline */
+    SAGA_REASON_RESOLVED = 7,      /* an operator said that a step was rejected */
     /* an attempt's end (COMMAND_UNSENT, ATTEMPT_EXPIRED, REPLY_RECEIVED); none: budget decides */
     SAGA_REASON_DEADLINE = 8, /* the command's deadline is over: no further attempt */
     /* parked */
@@ -108,12 +110,20 @@ enum saga_reason {
 enum saga_outcome {
     SAGA_COMPLETED = 1,
     SAGA_COMPENSATED,
+    SAGA_COMPLETED_MANUALLY,   /* with a step whose verdict an operator gave */
+    SAGA_COMPENSATED_MANUALLY, /* the same, or with a debt that an operator vouched for */
+    SAGA_INCONSISTENT,         /* with a debt that was written off */
 };
+#define SAGA_OUTCOME_COUNT 5
 
 enum saga_verb {
     SAGA_VERB_CANCEL = 1,
     SAGA_VERB_RETRY,
+    SAGA_VERB_RESOLVE,          /* gives the verdict of a step in doubt: done or rejected */
+    SAGA_VERB_MARK_COMPENSATED, /* a debt is paid: the effect is undone, says the operator */
+    SAGA_VERB_WRITE_OFF,        /* a debt is given up: the effect stays */
 };
+#define SAGA_VERB_COUNT 5
 
 /* Bytes that the core carries and never reads. Borrowed: valid until the
  * record has been appended. */
@@ -147,6 +157,8 @@ struct saga_record {
     struct saga_bytes key;
     /* STARTED: input. COMMAND_ISSUED, REPLY, LATE_REPLY: body. OPERATOR, CANCEL: why */
     struct saga_bytes payload;
+    /* OPERATOR resolve, done: the result, JSON, as a reply's content */
+    struct saga_bytes content;
 };
 
 /* -------------------------------------------------------------------- plan */
@@ -228,8 +240,10 @@ enum saga_phase {
     SAGA_STEP_COMPENSATING, /* the compensation is outstanding */
     SAGA_STEP_COMPENSATED,  /* settled */
     SAGA_STEP_DEBT,         /* its compensation failed; somebody must settle it */
+    SAGA_STEP_SETTLING, /* an operator settles the debt: the participant's row is being closed */
+    SAGA_STEP_SETTLED,  /* an operator has settled the debt; the flags say how */
 };
-#define SAGA_PHASE_COUNT 13
+#define SAGA_PHASE_COUNT 15
 
 /* Flags of a step. They are about its present incarnation. */
 enum {
@@ -250,6 +264,11 @@ enum {
     SAGA_STEP_SAID_COMPENSATED = 1 << 12,
     SAGA_STEP_SAID_NOT_COMPENSATED = 1 << 13,
     SAGA_STEP_SAID_NOOP = 1 << 14,
+    SAGA_STEP_SAID_SETTLED = 1 << 15,
+    /* What an operator said; never taken back. */
+    SAGA_STEP_RESOLVED = 1 << 16,    /* gave the step's verdict */
+    SAGA_STEP_MARKED = 1 << 17,      /* the debt is paid */
+    SAGA_STEP_WRITTEN_OFF = 1 << 18, /* the debt is given up */
 };
 
 struct saga_step {
@@ -281,7 +300,7 @@ struct saga {
     uint8_t direction;     /* enum saga_direction */
     uint8_t outcome;       /* enum saga_outcome; 0: open */
     uint8_t parked;        /* enum saga_reason; 0: not parked */
-    uint8_t wish;          /* a pending CANCEL_REQUESTED's reason; 0: none */
+    uint8_t wish;          /* why it is to go backward, once the pivot allows; 0: nobody wants it */
     uint8_t reason;        /* why it goes backward */
     uint8_t pivot_passed;  /* 0 or 1 */
     uint8_t started_count; /* steps that have started */
@@ -326,7 +345,11 @@ enum saga_input_type {
     SAGA_INPUT_CANCEL,
     SAGA_INPUT_RETRY,
     SAGA_INPUT_SAGA_DEADLINE,
+    SAGA_INPUT_RESOLVE,
+    SAGA_INPUT_MARK_COMPENSATED,
+    SAGA_INPUT_WRITE_OFF,
 };
+#define SAGA_INPUT_COUNT 10
 
 /* One thing that happened to one saga. */
 struct saga_event {
@@ -334,26 +357,29 @@ struct saga_event {
     int64_t wall_ms;
     uint32_t epoch;
     uint8_t type; /* enum saga_input_type */
-    uint8_t step; /* REPLY, UNSENT, TIMEOUT, RENDERED */
+    uint8_t step; /* REPLY, UNSENT, TIMEOUT, RENDERED, RESOLVE, MARK_COMPENSATED, WRITE_OFF */
     uint8_t operation;
-    uint8_t verdict;      /* REPLY */
+    uint8_t verdict;      /* REPLY, RESOLVE */
     uint16_t incarnation; /* REPLY, UNSENT */
     uint16_t revision;
     uint32_t attempt; /* REPLY: 0 where the reply does not say; UNSENT */
-    bool unsent;      /* REPLY, TIMEOUT, CANCEL, SAGA_DEADLINE: the open attempt of `step` has
-                         never left, and will not */
-    bool failed;      /* RENDERED: no body could be made */
+    bool unsent; /* REPLY, TIMEOUT, CANCEL, RESOLVE, SAGA_DEADLINE: the open attempt of `step` has
+                    never left, and will not */
+    bool failed; /* RENDERED: no body could be made */
     struct saga_bytes key;
     struct saga_bytes payload;
+    struct saga_bytes content; /* RESOLVE */
 };
 
 /* What became of the input, for whoever sent it. */
 enum saga_answer {
     SAGA_ANSWER_TAKEN = 1, /* recorded; it decided something */
-    SAGA_ANSWER_PENDING,   /* cancel: recorded, waits for the pivot's verdict */
-    SAGA_ANSWER_ALREADY,   /* cancel: goes backward already. reply: a repeat, nothing recorded */
+    SAGA_ANSWER_PENDING,   /* cancel, resolve: recorded, waits for the pivot's verdict */
+    SAGA_ANSWER_ALREADY,   /* cancel: goes backward already. mark, write-off: was said before.
+                              reply: a repeat, nothing recorded */
     SAGA_ANSWER_LATE,      /* reply: recorded, decided nothing */
-    SAGA_ANSWER_REFUSED,   /* cancel past the pivot, retry of a broken contract, ended */
+    SAGA_ANSWER_REFUSED,   /* cancel past the pivot, retry of a broken contract, a step that is
+                              not in doubt, or no debt; ended */
     SAGA_ANSWER_STALE,     /* about an attempt or command that is no longer, or never was */
     SAGA_ANSWER_FULL,      /* start: no room for another saga */
     SAGA_ANSWER_NO_SAGA,   /* no open saga of that id */

@@ -21,26 +21,33 @@ enum {
     CPG = SAGA_STEP_COMPENSATING,
     CPD = SAGA_STEP_COMPENSATED,
     DBT = SAGA_STEP_DEBT,
+    STG = SAGA_STEP_SETTLING,
+    STD = SAGA_STEP_SETTLED,
 };
 
 static const uint8_t table[SAGA_MOVE_COUNT + 1][SAGA_PHASE_COUNT + 1] = {
     /* clang-format off */
-    /*                                  -    PEN  RUN  DON  REJ  DIS  FEN  UNK  NEV  FNG  CLO  CPG  CPD  DBT */
-    [SAGA_MOVE_ISSUE_ACTION]          = {0, RUN, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___},
-    [SAGA_MOVE_ISSUE_FENCE]           = {0, ___, FNG, ___, ___, ___, ___, FNG, ___, ___, ___, ___, ___, ___},
-    [SAGA_MOVE_ISSUE_CLOSE]           = {0, ___, CLO, CLO, ___, ___, ___, CLO, ___, CLO, ___, ___, ___, CLO},
-    [SAGA_MOVE_ISSUE_COMPENSATION]    = {0, ___, CPG, CPG, ___, CPG, CPG, CPG, ___, CPG, ___, ___, CPG, CPG},
-    [SAGA_MOVE_END_ATTEMPT]           = {0, ___, RUN, ___, ___, ___, ___, ___, ___, FNG, CLO, CPG, ___, ___},
-    [SAGA_MOVE_ACCEPT]                = {0, ___, RUN, ___, ___, ___, ___, ___, ___, FNG, CLO, CPG, ___, ___},
-    [SAGA_MOVE_ACTION_DONE]           = {0, ___, DON, ___, ___, DON, ___, DON, DON, DON, ___, ___, ___, ___},
-    [SAGA_MOVE_ACTION_REJECTED]       = {0, ___, REJ, ___, ___, ___, ___, REJ, REJ, REJ, ___, ___, ___, ___},
-    [SAGA_MOVE_ACTION_FENCED]         = {0, ___, FEN, ___, ___, ___, ___, FEN, FEN, FEN, FEN, ___, ___, ___},
-    [SAGA_MOVE_FENCE_DONE]            = {0, ___, ___, ___, ___, ___, ___, DON, ___, DON, CPD, ___, ___, CPD},
-    [SAGA_MOVE_FENCE_REJECTED]        = {0, ___, ___, ___, ___, ___, ___, REJ, ___, REJ, REJ, ___, ___, REJ},
-    [SAGA_MOVE_FENCE_FENCED]          = {0, ___, ___, ___, ___, ___, ___, FEN, ___, FEN, FEN, ___, ___, FEN},
-    [SAGA_MOVE_COMPENSATION_DONE]     = {0, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___, CPD, ___, CPD},
-    [SAGA_MOVE_COMPENSATION_REJECTED] = {0, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___, DBT, ___, DBT},
-    [SAGA_MOVE_COMPENSATION_NOOP]     = {0, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___, CPD, ___, CPD},
+    /*                                  -    PEN  RUN  DON  REJ  DIS  FEN  UNK  NEV  FNG  CLO  CPG  CPD  DBT  STG  STD */
+    [SAGA_MOVE_ISSUE_ACTION]          = {0, RUN, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___},
+    [SAGA_MOVE_ISSUE_FENCE]           = {0, ___, FNG, ___, ___, ___, ___, FNG, ___, ___, ___, ___, ___, ___, ___, ___},
+    [SAGA_MOVE_ISSUE_CLOSE]           = {0, ___, CLO, CLO, ___, CLO, ___, CLO, ___, CLO, ___, ___, ___, CLO, ___, ___},
+    [SAGA_MOVE_ISSUE_COMPENSATION]    = {0, ___, CPG, CPG, ___, CPG, CPG, CPG, ___, CPG, ___, ___, CPG, CPG, ___, ___},
+    [SAGA_MOVE_END_ATTEMPT]           = {0, ___, RUN, ___, ___, ___, ___, ___, ___, FNG, CLO, CPG, ___, ___, STG, ___},
+    [SAGA_MOVE_ACCEPT]                = {0, ___, RUN, ___, ___, ___, ___, ___, ___, FNG, CLO, CPG, ___, ___, STG, ___},
+    [SAGA_MOVE_ACTION_DONE]           = {0, ___, DON, ___, ___, DON, ___, DON, DON, DON, ___, ___, ___, ___, ___, ___},
+    [SAGA_MOVE_ACTION_REJECTED]       = {0, ___, REJ, ___, ___, ___, ___, REJ, REJ, REJ, ___, ___, ___, ___, ___, ___},
+    [SAGA_MOVE_ACTION_FENCED]         = {0, ___, FEN, ___, ___, ___, ___, FEN, FEN, FEN, FEN, ___, ___, ___, ___, ___},
+    [SAGA_MOVE_FENCE_DONE]            = {0, ___, ___, ___, ___, ___, ___, DON, ___, DON, CPD, ___, ___, CPD, ___, ___},
+    [SAGA_MOVE_FENCE_REJECTED]        = {0, ___, ___, ___, ___, ___, ___, REJ, ___, REJ, REJ, ___, ___, REJ, ___, ___},
+    [SAGA_MOVE_FENCE_FENCED]          = {0, ___, ___, ___, ___, ___, ___, FEN, ___, FEN, FEN, ___, ___, FEN, ___, ___},
+    [SAGA_MOVE_COMPENSATION_DONE]     = {0, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___, CPD, ___, CPD, ___, ___},
+    [SAGA_MOVE_COMPENSATION_REJECTED] = {0, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___, DBT, ___, DBT, ___, ___},
+    [SAGA_MOVE_COMPENSATION_NOOP]     = {0, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___, CPD, ___, CPD, ___, ___},
+    [SAGA_MOVE_ISSUE_SETTLE]          = {0, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___, STG, ___, ___},
+    [SAGA_MOVE_SETTLE_DONE]           = {0, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___, STD, ___},
+    [SAGA_MOVE_OPERATOR_SETTLED]      = {0, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___, ___, STD, ___, ___},
+    [SAGA_MOVE_OPERATOR_DONE]         = {0, ___, ___, ___, ___, DON, ___, DON, ___, ___, ___, ___, ___, ___, ___, ___},
+    [SAGA_MOVE_OPERATOR_REJECTED]     = {0, ___, ___, ___, ___, DIS, ___, DIS, ___, ___, ___, ___, ___, ___, ___, ___},
     /* clang-format on */
 };
 
@@ -73,6 +80,7 @@ static const struct {
             [SAGA_REJECTED] = {SAGA_MOVE_COMPENSATION_REJECTED, SAGA_STEP_SAID_NOT_COMPENSATED},
             [SAGA_NOOP] = {SAGA_MOVE_COMPENSATION_NOOP, SAGA_STEP_SAID_NOOP},
         },
+    [SAGA_SETTLE] = {[SAGA_DONE] = {SAGA_MOVE_SETTLE_DONE, SAGA_STEP_SAID_SETTLED}},
 };
 
 enum saga_move saga_verdict_move(uint8_t operation, uint8_t verdict) {
@@ -95,6 +103,10 @@ bool saga_step_contradicts(const struct saga_step *step) {
            (step->flags & SAGA_STEP_FORCED) == 0;
 }
 
+bool saga_step_by_operator(const struct saga_step *step) {
+    return (step->flags & (SAGA_STEP_MARKED | SAGA_STEP_WRITTEN_OFF)) != 0;
+}
+
 bool saga_step_settled(const struct saga_plan_step *plan, const struct saga_step *step) {
     switch ((enum saga_phase)step->phase) {
     case SAGA_STEP_PENDING:
@@ -107,6 +119,9 @@ bool saga_step_settled(const struct saga_plan_step *plan, const struct saga_step
         return !saga_step_contradicts(step);
     case SAGA_STEP_DEBT:
         return (step->flags & SAGA_STEP_RETRIED) == 0;
+    case SAGA_STEP_SETTLING:
+    case SAGA_STEP_SETTLED:
+        return true;
     case SAGA_STEP_COMPENSATING:
     case SAGA_STEP_CLOSING:
         return false;
@@ -157,15 +172,18 @@ bool saga_may_turn_back(const struct saga *saga, const struct saga_plan *plan) {
         return true;
     case SAGA_STEP_FENCED:
         return plan->steps[plan->pivot].fenced;
+    case SAGA_STEP_DISCLAIMED: /* whose participant cannot know; an operator may */
+        return (saga->steps[plan->pivot].flags & SAGA_STEP_RESOLVED) != 0;
     case SAGA_STEP_RUNNING:
     case SAGA_STEP_DONE:
-    case SAGA_STEP_DISCLAIMED:
     case SAGA_STEP_UNKNOWN:
     case SAGA_STEP_FENCING:
     case SAGA_STEP_CLOSING:
     case SAGA_STEP_COMPENSATING:
     case SAGA_STEP_COMPENSATED:
     case SAGA_STEP_DEBT:
+    case SAGA_STEP_SETTLING:
+    case SAGA_STEP_SETTLED:
         break;
     }
     return false;

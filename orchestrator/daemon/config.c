@@ -55,6 +55,27 @@ static enum saga_error read_arguments(struct saga_config *config,
     return error;
 }
 
+/* Wherever the URL came from, it is not repeated: it may have a password in it. */
+static enum saga_error find_broker(struct saga_config *config, struct saga_fault *fault) {
+    struct saga_fault wrong;
+    if (config->amqp == NULL) {
+        return SAGA_OK;
+    }
+    enum saga_error error = saga_amqp_address_parse(&config->amqp_address, config->amqp, &wrong);
+    if (error == SAGA_OK && config->amqp_password_file != NULL) {
+        error = saga_amqp_address_read_password(&config->amqp_address, config->amqp_password_file,
+                                                &wrong);
+    }
+    if (error == SAGA_OK && (config->amqp_certificate == NULL) != (config->amqp_key == NULL)) {
+        error = saga_fault_set(&wrong, SAGA_ERROR_USAGE,
+                               "a certificate needs its key, and a key its certificate: give both "
+                               "--amqp-certificate and --amqp-key");
+    }
+    return error == SAGA_OK ? SAGA_OK
+                            : saga_fault_set(fault, SAGA_ERROR_USAGE,
+                                             "the broker (--amqp, or AMQP_URL): %s", wrong.text);
+}
+
 enum saga_error saga_config_load(struct saga_config *config, int argc, char **argv,
                                  struct saga_fault *fault) {
     struct saga_arguments arguments;
@@ -75,6 +96,9 @@ enum saga_error saga_config_load(struct saga_config *config, int argc, char **ar
     if (error == SAGA_OK) {
         error = read_arguments(config, &arguments, fault);
     }
+    if (error == SAGA_OK && !config->dev) {
+        error = find_broker(config, fault);
+    }
     if (error == SAGA_OK && !config->dev && config->data_dir == NULL) {
         error = saga_fault_set(fault, SAGA_ERROR_USAGE,
                                "--data-dir is missing: where is the log to be kept? (To try it out "
@@ -87,4 +111,9 @@ void saga_config_free(struct saga_config *config) {
     free(config->data_dir);
     free(config->definitions);
     free(config->listen);
+    free(config->amqp);
+    free(config->amqp_password_file);
+    free(config->amqp_ca_file);
+    free(config->amqp_certificate);
+    free(config->amqp_key);
 }

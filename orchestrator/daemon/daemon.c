@@ -10,6 +10,7 @@
 #include <sys/random.h>
 
 #include "api.h"
+#include "broker.h"
 #include "definitions.h"
 #include "demo_services.h"
 #include "engine.h"
@@ -19,6 +20,9 @@
 #include "log.h"
 #include "loop.h"
 
+/* As many definitions as a log may have. */
+#define EXCHANGES_MAX 1024
+
 struct saga_daemon {
     const struct saga_config *config;
     const struct saga_journal *journal;
@@ -27,23 +31,20 @@ struct saga_daemon {
     struct saga_inbox *inbox;
     struct saga_local *local;
     struct saga_demo_services services;
+    struct saga_broker *broker;
     struct saga_engine *engine;
     struct saga_loop *loop;
     struct saga_api *api;
+    const char *exchanges[EXCHANGES_MAX]; /* of the broker; the definitions' own texts */
 };
 
 /* ------------------------------------------------------------------ outlet */
 
 /* Without a transport nobody carries commands: they wait. */
-static bool send_nothing(void *context, const struct saga_dispatch *dispatch) {
-    (void)context;
-    (void)dispatch;
-    return false;
-}
-
-static bool send_local(void *context, const struct saga_dispatch *dispatch) {
+static bool send_command(void *context, const struct saga_dispatch *dispatch) {
     const struct saga_daemon *daemon = context;
-    return saga_local_send(daemon->local, dispatch);
+    return (daemon->local != NULL && saga_local_send(daemon->local, dispatch)) ||
+           (daemon->broker != NULL && saga_broker_send(daemon->broker, dispatch));
 }
 
 static bool needs_somebody(const char *status) {
@@ -60,8 +61,18 @@ static void changed(void *context, const struct saga_id *id, const char *status)
         const struct saga_journal_field fields[] = {{"saga_id", saga_id_text(id, text)}, {0}};
         saga_journal_write(daemon->journal, level, fields, "saga %s", status);
     }
+    if (daemon->broker != NULL) {
+        saga_broker_changed(daemon->broker, id, status);
+    }
     if (daemon->api != NULL) { /* not yet, while the engine recovers */
         saga_api_changed(daemon->api, id, status);
+    }
+}
+
+static void released(void *context) {
+    const struct saga_daemon *daemon = context;
+    if (daemon->broker != NULL) {
+        saga_broker_push(daemon->broker);
     }
 }
 
@@ -158,8 +169,9 @@ static enum saga_error open_engine(struct saga_daemon *daemon, struct saga_fault
     char guard[PATH_MAX];
     const struct saga_outlet outlet = {
         .context = daemon,
-        .send = daemon->local != NULL ? send_local : send_nothing,
+        .send = send_command,
         .changed = changed,
+        .released = released,
     };
     const int length = snprintf(guard, sizeof guard, "%s/recovery.guard", daemon->config->data_dir);
     if (length < 0 || (size_t)length >= sizeof guard) {
@@ -192,6 +204,53 @@ static enum saga_error define(struct saga_daemon *daemon, struct saga_fault *fau
     return error;
 }
 
+static void broker_says(void *context, bool alarming, const char *text) {
+    const struct saga_daemon *daemon = context;
+    saga_journal_write(daemon->journal, alarming ? SAGA_JOURNAL_WARNING : SAGA_JOURNAL_INFO, NULL,
+                       "%s", text);
+}
+
+/* Where the sagas of this log publish their commands; a new definition may have another exchange
+ * than an old one, which sagas still run by. */
+static size_t find_exchanges(const struct saga_daemon *daemon, const char **exchanges) {
+    const struct saga_definition *definition;
+    size_t count = 0;
+    for (uint32_t i = 0; (definition = saga_engine_definition_at(daemon->engine, i)) != NULL &&
+                         count < EXCHANGES_MAX;
+         i++) {
+        bool is_new = definition->exchange != NULL;
+        for (size_t j = 0; j < count && is_new; j++) {
+            is_new = strcmp(exchanges[j], definition->exchange) != 0;
+        }
+        if (is_new) {
+            exchanges[count++] = definition->exchange;
+        }
+    }
+    return count;
+}
+
+static enum saga_error open_broker(struct saga_daemon *daemon, struct saga_fault *fault) {
+    const struct saga_config *config = daemon->config;
+    if (config->dev || config->amqp == NULL) {
+        return SAGA_OK;
+    }
+    struct saga_broker_options options = {
+        .address = &config->amqp_address,
+        .ca_file = config->amqp_ca_file,
+        .certificate = config->amqp_certificate,
+        .key = config->amqp_key,
+        .log_id = saga_log_identity(daemon->log),
+        .exchanges = daemon->exchanges,
+        .exchange_count = find_exchanges(daemon, daemon->exchanges),
+        .persistent = config->amqp_persistent,
+        .inbox = daemon->inbox,
+        .context = daemon,
+        .say = broker_says,
+    };
+    random_bytes(NULL, &options.seed, sizeof options.seed);
+    return saga_broker_open(&daemon->broker, &options, fault);
+}
+
 static enum saga_error start_loop(struct saga_daemon *daemon, struct saga_fault *fault) {
     const struct saga_loop_options options = {
         .engine = daemon->engine,
@@ -202,10 +261,8 @@ static enum saga_error start_loop(struct saga_daemon *daemon, struct saga_fault 
     return saga_loop_start(&daemon->loop, &options, fault);
 }
 
-/* Listens; requests wait in the inbox until the loop runs. */
-/* {"participants": {"parking": {...}, ...}} */
-static json_t *participant_stats(void *context) {
-    const struct saga_daemon *daemon = context;
+/* {"parking": {...}, ...} */
+static json_t *participant_stats(const struct saga_daemon *daemon) {
     struct saga_local_counts counts[SAGA_LOCAL_PARTICIPANTS_MAX];
     const size_t count = saga_local_count(daemon->local, counts);
     json_t *participants = json_object();
@@ -226,7 +283,50 @@ static json_t *participant_stats(void *context) {
             return NULL;
         }
     }
-    return json_pack("{s:o}", "participants", participants);
+    return participants;
+}
+
+static json_t *broker_stats(const struct saga_daemon *daemon) {
+    struct saga_broker_state state;
+    saga_broker_look(daemon->broker, &state);
+    const struct saga_amqp_publisher_counts *out = &state.publisher;
+    const struct saga_amqp_consumer_counts *in = &state.consumer;
+    /* clang-format off */
+    json_t *commands = json_pack("{s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+        "connected", out->up, "blocked", out->blocked, "waiting", (json_int_t)out->waiting,
+        "unconfirmed", (json_int_t)out->unconfirmed, "published", (json_int_t)out->published,
+        "handed_over", (json_int_t)out->handed_over, "unroutable", (json_int_t)out->unroutable,
+        "unsent", (json_int_t)out->unsent, "in_doubt", (json_int_t)out->in_doubt,
+        "refused", (json_int_t)out->refused, "connections", (json_int_t)out->connections,
+        "stuck", (json_int_t)out->stuck);
+    json_t *replies = json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+        "connected", in->up, "delivered", (json_int_t)in->delivered,
+        "acknowledged", (json_int_t)in->acknowledged, "dead_lettered", (json_int_t)in->rejected,
+        "requeued", (json_int_t)in->requeued, "oversized", (json_int_t)in->oversized,
+        "malformed", (json_int_t)state.malformed, "refused", (json_int_t)state.refused,
+        "connections", (json_int_t)in->connections);
+    /* clang-format on */
+    return json_pack("{s:b, s:o, s:o, s:I}", "connected", state.up, "commands", commands, "replies",
+                     replies, "starts_held_up", (json_int_t)state.starts_held_up);
+}
+
+static json_t *more_stats(void *context) {
+    const struct saga_daemon *daemon = context;
+    return daemon->broker != NULL  ? json_pack("{s:o}", "broker", broker_stats(daemon))
+           : daemon->local != NULL ? json_pack("{s:o}", "participants", participant_stats(daemon))
+                                   : json_object();
+}
+
+/* Starts are taken without a broker; who looks for readiness is told that there is none. */
+static json_t *more_ready(void *context) {
+    const struct saga_daemon *daemon = context;
+    struct saga_broker_state state;
+    if (daemon->broker == NULL) {
+        return json_object();
+    }
+    saga_broker_look(daemon->broker, &state);
+    return json_pack("{s:{s:b, s:s*}}", "broker", "connected", state.up, "reason",
+                     state.up ? NULL : state.why);
 }
 
 static enum saga_error open_api(struct saga_daemon *daemon, struct saga_fault *fault) {
@@ -245,8 +345,9 @@ static enum saga_error open_api(struct saga_daemon *daemon, struct saga_fault *f
         .engine = daemon->engine,
         .definitions = definitions,
         .definition_count = daemon->definitions.count,
-        .more_stats = daemon->local != NULL ? participant_stats : NULL,
-        .more_stats_context = daemon,
+        .more_stats = more_stats,
+        .more_ready = more_ready,
+        .more_context = daemon,
     };
     return saga_api_open(&daemon->api, &options, fault);
 }
@@ -262,6 +363,7 @@ static enum saga_error open_parts(struct saga_daemon *daemon, struct saga_fault 
         open_engine,       /* recovers */
         open_api,          /* listens */
         define,            /* what new sagas are started by */
+        open_broker,       /* declares where their commands go */
         start_loop,        /* from here on things happen */
     };
     enum saga_error error = SAGA_OK;
@@ -303,12 +405,16 @@ void saga_daemon_close(struct saga_daemon *daemon) {
     if (daemon->local != NULL) {
         saga_local_stop(daemon->local); /* its last answers are in the inbox */
     }
+    if (daemon->broker != NULL) {
+        saga_broker_stop(daemon->broker); /* likewise */
+    }
     if (daemon->loop != NULL) {
         saga_loop_stop(daemon->loop); /* they are in the log */
     }
     if (daemon->api != NULL) {
         saga_api_close(daemon->api);
     }
+    saga_broker_close(daemon->broker); /* acknowledges them */
     saga_local_close(daemon->local);
     saga_demo_services_close(&daemon->services);
     saga_engine_close(daemon->engine);

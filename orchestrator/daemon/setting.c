@@ -115,6 +115,37 @@ static const char *set_resend_per_second(struct saga_config *config, const char 
     return NULL;
 }
 
+/* What is wrong with it is said by saga_setting_set(): never with the text itself. */
+static const char *set_amqp(struct saga_config *config, const char *text) {
+    replace(&config->amqp, text);
+    return NULL;
+}
+
+static const char *set_amqp_password_file(struct saga_config *config, const char *text) {
+    replace(&config->amqp_password_file, text);
+    return NULL;
+}
+
+static const char *set_amqp_ca_file(struct saga_config *config, const char *text) {
+    replace(&config->amqp_ca_file, text);
+    return NULL;
+}
+
+static const char *set_amqp_certificate(struct saga_config *config, const char *text) {
+    replace(&config->amqp_certificate, text);
+    return NULL;
+}
+
+static const char *set_amqp_key(struct saga_config *config, const char *text) {
+    replace(&config->amqp_key, text);
+    return NULL;
+}
+
+static const char *set_amqp_persistent(struct saga_config *config, const char *text) {
+    config->amqp_persistent = strcmp(text, "yes") == 0;
+    return config->amqp_persistent || strcmp(text, "no") == 0 ? NULL : "yes or no";
+}
+
 static const struct {
     const char *flag;
     const char *variable;
@@ -148,6 +179,28 @@ static const struct {
                                         "How many commands are sent again a second after a restart "
                                         "(default: 20000)",
                                         set_resend_per_second},
+    [SAGA_SETTING_AMQP] = {"amqp", "AMQP_URL", "amqp", "URL",
+                           "The broker behind which participants are: "
+                           "amqp[s]://USER:PASSWORD@HOST:PORT,HOST:PORT/VHOST",
+                           set_amqp},
+    [SAGA_SETTING_AMQP_PASSWORD_FILE] = {"amqp-password-file", "SAGAD_AMQP_PASSWORD_FILE",
+                                         "amqp_password_file", "FILE",
+                                         "Read the broker's password from FILE's first line",
+                                         set_amqp_password_file},
+    [SAGA_SETTING_AMQP_CA_FILE] = {"amqp-ca-file", "SAGAD_AMQP_CA_FILE", "amqp_ca_file", "FILE",
+                                   "amqps: the certificates to trust (default: the system's)",
+                                   set_amqp_ca_file},
+    [SAGA_SETTING_AMQP_CERTIFICATE] = {"amqp-certificate", "SAGAD_AMQP_CERTIFICATE",
+                                       "amqp_certificate", "FILE",
+                                       "amqps: our own certificate; with --amqp-key",
+                                       set_amqp_certificate},
+    [SAGA_SETTING_AMQP_KEY] = {"amqp-key", "SAGAD_AMQP_KEY", "amqp_key", "FILE",
+                               "amqps: the key of our certificate", set_amqp_key},
+    [SAGA_SETTING_AMQP_PERSISTENT] = {"amqp-persistent", "SAGAD_AMQP_PERSISTENT", "amqp_persistent",
+                                      "yes | no",
+                                      "Whether the broker keeps commands on disk, too (default: "
+                                      "no: the log sends them again)",
+                                      set_amqp_persistent},
 };
 
 const char *saga_setting_flag(enum saga_setting setting) {

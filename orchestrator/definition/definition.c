@@ -34,6 +34,7 @@ static void step_build(struct saga_arena *arena, const struct saga_draft *draft,
     }
     if (participant->fenced) {
         step->fence = saga_arena_format(arena, "%s.fence", participant->name);
+        step->settle = saga_arena_format(arena, "%s.settle", participant->name);
     }
 }
 
@@ -149,6 +150,9 @@ enum saga_verdict saga_definition_verdict(const struct saga_definition *definiti
             return words[i].verdict;
         }
     }
+    if (operation == SAGA_SETTLE) { /* a participant's own word, never an event of the file's */
+        return is_event("SETTLED", event, size) ? SAGA_DONE : SAGA_UNKNOWN;
+    }
     /* A fence answers about the action, in the action's events. */
     const struct saga_definition_command *command = operation == SAGA_COMPENSATION
                                                         ? &definition->steps[step].compensation
@@ -157,6 +161,17 @@ enum saga_verdict saga_definition_verdict(const struct saga_definition *definiti
         return SAGA_DONE;
     }
     return is_listed(command->rejected, event, size) ? SAGA_REJECTED : SAGA_UNKNOWN;
+}
+
+uint8_t saga_definition_step(const struct saga_definition *definition,
+                             const struct saga_bytes *name) {
+    for (uint8_t i = 0; i < definition->plan.step_count; i++) {
+        const char *own = definition->steps[i].name;
+        if (strlen(own) == name->size && memcmp(own, name->data, name->size) == 0) {
+            return i;
+        }
+    }
+    return SAGA_STEP_NONE;
 }
 
 const char *saga_definition_command_name(const struct saga_definition *definition, uint8_t step,
@@ -170,6 +185,8 @@ const char *saga_definition_command_name(const struct saga_definition *definitio
         return of->compensation.name;
     case SAGA_FENCE:
         return of->fence;
+    case SAGA_SETTLE:
+        return of->settle;
     }
     return NULL;
 }

@@ -36,7 +36,8 @@ struct saga_definition_step {
     uint16_t participant; /* index into participants[] */
     struct saga_definition_command action;
     struct saga_definition_command compensation;
-    const char *fence; /* "<service>.fence", NULL where the participant keeps none */
+    const char *fence;  /* "<service>.fence", NULL where the participant keeps none */
+    const char *settle; /* "<service>.settle", likewise */
 };
 
 struct saga_definition {
@@ -91,7 +92,11 @@ enum saga_verdict saga_definition_verdict(const struct saga_definition *definiti
                                           enum saga_operation operation, const char *event,
                                           size_t size);
 
-/* The command's name: action, compensation or fence of a step. */
+/* The step of this name; SAGA_STEP_NONE: there is none. */
+uint8_t saga_definition_step(const struct saga_definition *definition,
+                             const struct saga_bytes *name);
+
+/* The command's name: action, compensation, fence or settle of a step. */
 const char *saga_definition_command_name(const struct saga_definition *definition, uint8_t step,
                                          enum saga_operation operation);
 

@@ -34,6 +34,13 @@ void saga_engine_sweep(struct saga_engine *engine, struct saga_moment now) {
     (void)saga_turn_step(engine, &input, now);
 }
 
+const struct saga_definition *saga_engine_definition_at(const struct saga_engine *engine,
+                                                        uint32_t index) {
+    return index < saga_registry_count(engine->registry)
+               ? saga_registry_nth(engine->registry, index)
+               : NULL;
+}
+
 void saga_engine_drain(struct saga_engine *engine) {
     engine->draining = true;
 }
@@ -151,6 +158,9 @@ static size_t release(struct saga_engine *engine, struct pending *pending, size_
             }
             break;
         }
+    }
+    if (count > 0 && engine->outlet.released != NULL) {
+        engine->outlet.released(engine->outlet.context);
     }
     return refused;
 }

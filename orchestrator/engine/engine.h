@@ -47,7 +47,10 @@ enum saga_request_type {
     SAGA_REQUEST_RESEND, /* a transport's: it had lost its peer, and has found it again */
     SAGA_REQUEST_CANCEL,
     SAGA_REQUEST_RETRY,
-    SAGA_REQUEST_FIND, /* where a saga stands in the log */
+    SAGA_REQUEST_RESOLVE,          /* an operator's verdict on a step in doubt */
+    SAGA_REQUEST_MARK_COMPENSATED, /* a debt is paid ... */
+    SAGA_REQUEST_WRITE_OFF,        /* ... or given up */
+    SAGA_REQUEST_FIND,             /* where a saga stands in the log */
     SAGA_REQUEST_LIST,
     SAGA_REQUEST_STATS,
 };
@@ -56,7 +59,7 @@ enum saga_request_type {
 enum saga_result {
     SAGA_RESULT_OK = 1,        /* 200: found; the same start again; nothing to do */
     SAGA_RESULT_CREATED,       /* 201: started */
-    SAGA_RESULT_ACCEPTED,      /* 202: cancel or retry recorded */
+    SAGA_RESULT_ACCEPTED,      /* 202: what an operator wants is recorded */
     SAGA_RESULT_INVALID,       /* 400 */
     SAGA_RESULT_NO_SAGA,       /* 404: no saga of this id */
     SAGA_RESULT_NO_DEFINITION, /* 404: no definition of this name */
@@ -85,21 +88,24 @@ struct saga_request {
     void *context; /* the asker's */
 
     /* In. Borrowed until answered. */
-    const char *saga;       /* START: the definition's name. LIST: a filter, or NULL */
-    struct saga_bytes key;  /* START: start key, size 0: none. CANCEL, RETRY: who */
-    struct saga_bytes body; /* START: input. REPLY: body, size 0: none. CANCEL, RETRY: why */
-    struct saga_id id;      /* CANCEL, RETRY, FIND */
+    const char *saga;               /* START: the definition's name. LIST: a filter, or NULL */
+    struct saga_bytes key;          /* START: start key, size 0: none. Operators: who */
+    struct saga_bytes body;         /* START: input. REPLY: body, size 0: none. Operators: why */
+    struct saga_id id;              /* operators, FIND */
+    struct saga_bytes content;      /* RESOLVE done: the result, JSON; size 0: none */
     struct saga_command_id command; /* REPLY, UNSENT */
+    struct saga_bytes step;         /* the step's name. REPLY: where command.step is not set.
+                                       RESOLVE, MARK_COMPENSATED, WRITE_OFF: always */
     uint32_t attempt;               /* REPLY (0: not said), UNSENT */
-    uint8_t verdict;    /* REPLY: enum saga_verdict as the outcome header says it; 0: the
-                           body's reply_state decides */
+    uint8_t verdict;    /* RESOLVE: done or rejected. REPLY: enum saga_verdict as the outcome header
+                           says it; 0: the body's reply_state decides */
     const char *status; /* LIST: a filter, or NULL */
     uint64_t cursor;    /* LIST: give those started before this position; 0: the newest */
     size_t limit;       /* LIST: room in `listings` */
 
     /* Out. */
     uint8_t result;                /* enum saga_result */
-    uint8_t answer;                /* REPLY, CANCEL, RETRY: enum saga_answer */
+    uint8_t answer;                /* REPLY, operators: enum saga_answer */
     char text[256];                /* why, where result is an error */
     struct saga_listing *listings; /* FIND: room for 1. LIST: the asker's, `limit` of them */
     size_t listing_count;
@@ -132,6 +138,9 @@ struct saga_outlet {
     bool (*send)(void *context, const struct saga_dispatch *dispatch);
     /* A saga has another status. NULL: nobody is interested. */
     void (*changed)(void *context, const struct saga_id *id, const char *status);
+    /* All that one commit has let go of is out: commands, answers, changes. What gathers them may
+     * go. NULL: nobody gathers. */
+    void (*released)(void *context);
 };
 
 /* ------------------------------------------------------------------ engine */
@@ -170,6 +179,10 @@ SAGA_CHECKED enum saga_error saga_engine_define(struct saga_engine *engine,
 /* The definition that was logged at this LSN; NULL: none. */
 const struct saga_definition *saga_engine_definition(const struct saga_engine *engine,
                                                      uint64_t definition_lsn);
+
+/* All that are in the log, in its order: number `index`, from 0; NULL: no more. */
+const struct saga_definition *saga_engine_definition_at(const struct saga_engine *engine,
+                                                        uint32_t index);
 
 /* Takes one request. It is answered by a later saga_engine_commit(). */
 void saga_engine_take(struct saga_engine *engine, struct saga_request *request,

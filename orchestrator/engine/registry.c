@@ -136,6 +136,11 @@ void saga_registry_make_current(struct saga_registry *registry,
     registry->current[registry->current_count++] = definition;
 }
 
+const struct saga_definition *saga_registry_nth(const struct saga_registry *registry,
+                                                uint32_t index) {
+    return registry->definitions[index];
+}
+
 uint32_t saga_registry_count(const struct saga_registry *registry) {
     return registry->count;
 }

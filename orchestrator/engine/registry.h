@@ -36,6 +36,9 @@ const struct saga_definition *saga_registry_current(const struct saga_registry *
 void saga_registry_make_current(struct saga_registry *registry,
                                 const struct saga_definition *definition);
 
+/* Number `index` of them in the order of the log, from 0. */
+const struct saga_definition *saga_registry_nth(const struct saga_registry *registry,
+                                                uint32_t index);
 uint32_t saga_registry_count(const struct saga_registry *registry);
 
 /* The names that can be started, for an error's text: "a, b, c". */

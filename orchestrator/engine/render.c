@@ -27,8 +27,12 @@ static bool remember(struct since *since, uint64_t lsn) {
 }
 
 static bool adds_content(const struct saga_record *record) {
+    if (record->fact == SAGA_OPERATOR_ACTED) {
+        return record->content.size > 0;
+    }
     return record->fact == SAGA_REPLY_RECEIVED && record->verdict == SAGA_DONE &&
-           record->operation != SAGA_COMPENSATION && record->payload.size > 0;
+           (record->operation == SAGA_ACTION || record->operation == SAGA_FENCE) &&
+           record->payload.size > 0;
 }
 
 /* Walks back to the latest body; gives its LSN. */
@@ -64,11 +68,14 @@ static enum saga_error merge(struct saga_log *log, uint64_t lsn, char **body, si
     if (error != SAGA_OK) {
         return error;
     }
-    error = saga_json_parse(record.payload.data, record.payload.size, &reply, fault);
+    /* An operator's verdict has the result itself, a reply has it inside. */
+    bool bare = record.fact == SAGA_OPERATOR_ACTED;
+    const struct saga_bytes *text = bare ? &record.content : &record.payload;
+    error = saga_json_parse(text->data, text->size, &reply, fault);
     if (error != SAGA_OK) {
         return error;
     }
-    const json_t *content = json_object_get(reply, "content");
+    const json_t *content = bare ? reply : json_object_get(reply, "content");
     if (json_is_object(content) && json_object_size(content) > 0) {
         char *merged = saga_json_merge(*body, *size, content, size);
         free(*body);

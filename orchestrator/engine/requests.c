@@ -1,5 +1,4 @@
 #include <assert.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,28 +11,6 @@
 /* Limits of what a client may say (docs/protocol.md). */
 #define INPUT_BYTES_MAX (1u << 20)
 #define KEY_BYTES_MAX   255
-#define NOTE_BYTES_MAX  1000
-
-/* ----------------------------------------------------------------- answers */
-
-static void answer(struct saga_engine *engine, struct saga_request *request,
-                   enum saga_result result) {
-    struct pending *pending = saga_turn_pend(engine);
-    pending->type = PENDING_ANSWER;
-    pending->request = request;
-    request->result = (uint8_t)result;
-}
-
-__attribute__((format(printf, 4, 5))) static void refuse(struct saga_engine *engine,
-                                                         struct saga_request *request,
-                                                         enum saga_result result,
-                                                         const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(request->text, sizeof request->text, format, arguments);
-    va_end(arguments);
-    answer(engine, request, result);
-}
 
 /* ------------------------------------------------------------------- start */
 
@@ -61,14 +38,15 @@ static bool start_again(struct saga_engine *engine, struct saga_request *request
     char id[SAGA_ID_TEXT_SIZE];
     if (memcmp(earlier->input_hash, hashed->input_hash, sizeof hashed->input_hash) != 0) {
         engine->stats.start_conflicts++;
-        refuse(engine, request, SAGA_RESULT_CONFLICT,
-               "this key started saga %s, with another input; use a new key for a new saga",
-               saga_id_text(&entry->id, id));
+        saga_turn_refuse(
+            engine, request, SAGA_RESULT_CONFLICT,
+            "this key started saga %s, with another input; use a new key for a new saga",
+            saga_id_text(&entry->id, id));
         return true;
     }
     engine->stats.started_again++;
     give_listing(request, entry, earlier->entry);
-    answer(engine, request, SAGA_RESULT_OK);
+    saga_turn_answer(engine, request, SAGA_RESULT_OK);
     return true;
 }
 
@@ -80,10 +58,11 @@ static void start_new(struct saga_engine *engine, struct saga_request *request,
     struct saga_input input = saga_turn_input(engine, SAGA_DOOR_START, now);
     if (full >= engine->config.full_percent) {
         engine->stats.starts_refused++;
-        refuse(engine, request, SAGA_RESULT_FULL,
-               "the log is %u %% full; from %u %% on no saga is started, so that those that run "
-               "can end. Make room, or raise the log's size.",
-               full, engine->config.full_percent);
+        saga_turn_refuse(
+            engine, request, SAGA_RESULT_FULL,
+            "the log is %u %% full; from %u %% on no saga is started, so that those that run "
+            "can end. Make room, or raise the log's size.",
+            full, engine->config.full_percent);
         return;
     }
     input.saga = saga_id_make(&engine->ids, now.wall_ms);
@@ -93,9 +72,9 @@ static void start_new(struct saga_engine *engine, struct saga_request *request,
     saga_coordinator_step(engine->coordinator, &input, &update);
     if (update.answer == SAGA_ANSWER_FULL) {
         engine->stats.starts_refused++;
-        refuse(engine, request, SAGA_RESULT_FULL,
-               "%u sagas are open, the limit (sagas_max); try again when some have ended",
-               engine->config.limits.sagas_max);
+        saga_turn_refuse(engine, request, SAGA_RESULT_FULL,
+                         "%u sagas are open, the limit (sagas_max); try again when some have ended",
+                         engine->config.limits.sagas_max);
         return;
     }
     uint64_t number = saga_catalog_add(engine->catalog, &input.saga,
@@ -107,7 +86,7 @@ static void start_new(struct saga_engine *engine, struct saga_request *request,
     engine->stats.started++;
     saga_turn_take_over(engine, &update, now);
     give_listing(request, saga_catalog_at(engine->catalog, number), number);
-    answer(engine, request, SAGA_RESULT_CREATED);
+    saga_turn_answer(engine, request, SAGA_RESULT_CREATED);
 }
 
 static void take_start(struct saga_engine *engine, struct saga_request *request,
@@ -117,36 +96,38 @@ static void take_start(struct saga_engine *engine, struct saga_request *request,
     const struct saga_definition *definition =
         saga_registry_current(engine->registry, request->saga);
     if (engine->draining) {
-        refuse(engine, request, SAGA_RESULT_DRAINING, "the daemon is stopping; try again");
+        saga_turn_refuse(engine, request, SAGA_RESULT_DRAINING,
+                         "the daemon is stopping; try again");
         return;
     }
     if (definition == NULL) {
         char names[160];
         saga_registry_names(engine->registry, names, sizeof names);
-        refuse(engine, request, SAGA_RESULT_NO_DEFINITION,
-               "there is no saga '%.64s' here; there is: %s", request->saga,
-               names[0] != '\0' ? names : "none (start sagad with --definitions DIR)");
+        saga_turn_refuse(engine, request, SAGA_RESULT_NO_DEFINITION,
+                         "there is no saga '%.64s' here; there is: %s", request->saga,
+                         names[0] != '\0' ? names : "none (start sagad with --definitions DIR)");
         return;
     }
     if (request->body.size > INPUT_BYTES_MAX || request->key.size > KEY_BYTES_MAX) {
-        refuse(engine, request, SAGA_RESULT_TOO_LARGE,
-               "an input has at most %u bytes, a key at most %u", INPUT_BYTES_MAX, KEY_BYTES_MAX);
+        saga_turn_refuse(engine, request, SAGA_RESULT_TOO_LARGE,
+                         "an input has at most %u bytes, a key at most %u", INPUT_BYTES_MAX,
+                         KEY_BYTES_MAX);
         return;
     }
     if (saga_json_parse(request->body.data, request->body.size, &json, &fault) != SAGA_OK) {
-        refuse(engine, request, SAGA_RESULT_INVALID, "the input: %.200s", fault.text);
+        saga_turn_refuse(engine, request, SAGA_RESULT_INVALID, "the input: %.200s", fault.text);
         return;
     }
     if (!json_is_object(json)) {
         json_decref(json);
-        refuse(engine, request, SAGA_RESULT_INVALID, "the input must be a JSON object");
+        saga_turn_refuse(engine, request, SAGA_RESULT_INVALID, "the input must be a JSON object");
         return;
     }
     size_t size = 0;
     char *canonical = saga_json_canonical(json, &size);
     json_decref(json);
     if (canonical == NULL) {
-        refuse(engine, request, SAGA_RESULT_FULL, "no memory for the input; try again");
+        saga_turn_refuse(engine, request, SAGA_RESULT_FULL, "no memory for the input; try again");
         return;
     }
     struct saga_bytes text = {.data = canonical, .size = (uint32_t)size};
@@ -160,17 +141,12 @@ static void take_start(struct saga_engine *engine, struct saga_request *request,
 
 /* ------------------------------------------------------------------ replies */
 
-/* Quarantined, and not even in the coordinator: what its records say cannot be gone by. */
-static bool set_aside(const struct saga_catalog_entry *entry) {
-    return strcmp(entry->status, "quarantined") == 0;
-}
-
 /* A reply to a saga that has ended: recorded once, counted, and no more. */
 static enum saga_answer reply_to_ended(struct saga_engine *engine, struct saga_event *event,
                                        struct saga_catalog_entry *entry,
                                        const struct saga_plan *plan) {
     struct saga_decision decision;
-    if (set_aside(entry)) {
+    if (saga_turn_set_aside(entry)) {
         return SAGA_ANSWER_REFUSED;
     }
     struct saga *saga = saga_revive(engine->log, plan, &entry->id, entry->last_lsn);
@@ -199,16 +175,21 @@ static void take_reply(struct saga_engine *engine, struct saga_request *request,
     engine->stats.replies++;
     if (definition == NULL) {
         engine->stats.replies_unknown_saga++;
-        refuse(engine, request, SAGA_RESULT_NO_SAGA, "a reply for a saga that is not in the log");
+        saga_turn_refuse(engine, request, SAGA_RESULT_NO_SAGA,
+                         "a reply for a saga that is not in the log");
         return;
+    }
+    if (request->step.size > 0) {
+        request->command.step = saga_definition_step(definition, &request->step);
     }
     if (request->command.step >= definition->plan.step_count ||
         !saga_reply_read(definition, &request->command, request->verdict, request->body, &verdict,
                          &listed)) {
         engine->stats.replies_malformed++;
-        refuse(engine, request, SAGA_RESULT_INVALID,
-               "a reply that cannot be read (its body must be a JSON object of at most %u bytes)",
-               SAGA_REPLY_BYTES_MAX);
+        saga_turn_refuse(
+            engine, request, SAGA_RESULT_INVALID,
+            "a reply that cannot be read (its body must be a JSON object of at most %u bytes)",
+            SAGA_REPLY_BYTES_MAX);
         return;
     }
     engine->stats.replies_unlisted += !listed;
@@ -226,7 +207,7 @@ static void take_reply(struct saga_engine *engine, struct saga_request *request,
         (uint8_t)(open ? saga_turn_step(engine, &input, now)
                        : reply_to_ended(engine, &input.event, entry, &definition->plan));
     engine->stats.replies_stale += request->answer == SAGA_ANSWER_STALE;
-    answer(engine, request, SAGA_RESULT_OK);
+    saga_turn_answer(engine, request, SAGA_RESULT_OK);
 }
 
 void saga_turn_unsent(struct saga_engine *engine, const struct saga_command_id *command,
@@ -242,62 +223,16 @@ void saga_turn_unsent(struct saga_engine *engine, const struct saga_command_id *
     (void)saga_turn_step(engine, &input, now); /* stale, if something better is known by now */
 }
 
-/* --------------------------------------------------------------- operators */
-
-static void take_operator(struct saga_engine *engine, struct saga_request *request,
-                          struct saga_moment now) {
-    struct saga_catalog_entry *entry = saga_catalog_find(engine->catalog, &request->id);
-    bool cancel = request->type == SAGA_REQUEST_CANCEL;
-    if (entry == NULL) {
-        refuse(engine, request, SAGA_RESULT_NO_SAGA, "there is no saga of this id");
-        return;
-    }
-    if (request->key.size > NOTE_BYTES_MAX || request->body.size > NOTE_BYTES_MAX) {
-        refuse(engine, request, SAGA_RESULT_TOO_LARGE, "a reason has at most %u bytes",
-               NOTE_BYTES_MAX);
-        return;
-    }
-    struct saga_input input = saga_turn_input(engine, SAGA_DOOR_EVENT, now);
-    input.saga = request->id;
-    input.event.type = cancel ? SAGA_INPUT_CANCEL : SAGA_INPUT_RETRY;
-    input.event.key = request->key;
-    input.event.payload = request->body;
-    request->answer = (uint8_t)saga_turn_step(engine, &input, now);
-    switch ((enum saga_answer)request->answer) {
-    case SAGA_ANSWER_TAKEN:
-    case SAGA_ANSWER_PENDING:
-        answer(engine, request, SAGA_RESULT_ACCEPTED);
-        return;
-    case SAGA_ANSWER_ALREADY:
-        answer(engine, request, SAGA_RESULT_OK);
-        return;
-    case SAGA_ANSWER_NO_SAGA:
-        refuse(engine, request, SAGA_RESULT_CONFLICT,
-               set_aside(entry) ? "the saga is %s (see sagalog show)" : "the saga has ended (%s)",
-               entry->status);
-        return;
-    case SAGA_ANSWER_REFUSED:
-    case SAGA_ANSWER_STALE:
-    case SAGA_ANSWER_LATE:
-    case SAGA_ANSWER_FULL:
-        break;
-    }
-    refuse(engine, request, SAGA_RESULT_CONFLICT,
-           cancel ? "the saga cannot go back any more: it has passed its pivot, or is quarantined"
-                  : "a retry cannot help: a participant broke its contract, or the saga is "
-                    "quarantined (see sagalog show)");
-}
-
 /* ----------------------------------------------------------------- looking */
 
 static void take_find(struct saga_engine *engine, struct saga_request *request) {
     const struct saga_catalog_entry *entry = saga_catalog_find(engine->catalog, &request->id);
     if (entry == NULL) {
-        refuse(engine, request, SAGA_RESULT_NO_SAGA, "there is no saga of this id");
+        saga_turn_refuse(engine, request, SAGA_RESULT_NO_SAGA, "there is no saga of this id");
         return;
     }
     give_listing(request, entry, 0);
-    answer(engine, request, SAGA_RESULT_OK);
+    saga_turn_answer(engine, request, SAGA_RESULT_OK);
 }
 
 static bool listed(const struct saga_engine *engine, const struct saga_request *request,
@@ -323,7 +258,7 @@ static void take_list(struct saga_engine *engine, struct saga_request *request) 
             give_listing(request, entry, number);
         }
     }
-    answer(engine, request, SAGA_RESULT_OK);
+    saga_turn_answer(engine, request, SAGA_RESULT_OK);
 }
 
 static void take_stats(struct saga_engine *engine, struct saga_request *request) {
@@ -334,7 +269,7 @@ static void take_stats(struct saga_engine *engine, struct saga_request *request)
     stats->sagas_known = saga_catalog_count(engine->catalog);
     stats->epoch = engine->epoch;
     stats->last_lsn = saga_log_next_lsn(engine->log) - 1;
-    answer(engine, request, SAGA_RESULT_OK);
+    saga_turn_answer(engine, request, SAGA_RESULT_OK);
 }
 
 void saga_engine_take(struct saga_engine *engine, struct saga_request *request,
@@ -351,17 +286,20 @@ void saga_engine_take(struct saga_engine *engine, struct saga_request *request,
         return;
     case SAGA_REQUEST_UNSENT:
         saga_turn_unsent(engine, &request->command, request->attempt, now);
-        answer(engine, request, SAGA_RESULT_OK);
+        saga_turn_answer(engine, request, SAGA_RESULT_OK);
         return;
     case SAGA_REQUEST_RESEND: {
         const struct saga_input input = saga_turn_input(engine, SAGA_DOOR_RESEND, now);
         (void)saga_turn_step(engine, &input, now);
-        answer(engine, request, SAGA_RESULT_OK);
+        saga_turn_answer(engine, request, SAGA_RESULT_OK);
         return;
     }
     case SAGA_REQUEST_CANCEL:
     case SAGA_REQUEST_RETRY:
-        take_operator(engine, request, now);
+    case SAGA_REQUEST_RESOLVE:
+    case SAGA_REQUEST_MARK_COMPENSATED:
+    case SAGA_REQUEST_WRITE_OFF:
+        saga_turn_operate(engine, request, now);
         return;
     case SAGA_REQUEST_FIND:
         take_find(engine, request);
@@ -373,5 +311,5 @@ void saga_engine_take(struct saga_engine *engine, struct saga_request *request,
         take_stats(engine, request);
         return;
     }
-    refuse(engine, request, SAGA_RESULT_INVALID, "no such request");
+    saga_turn_refuse(engine, request, SAGA_RESULT_INVALID, "no such request");
 }

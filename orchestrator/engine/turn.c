@@ -1,6 +1,8 @@
 #include "turn.h"
 
 #include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +23,27 @@ struct pending *saga_turn_pend(struct saga_engine *engine) {
     memset(pending, 0, sizeof *pending);
     pending->after_lsn = saga_log_next_lsn(engine->log) - 1;
     return pending;
+}
+
+void saga_turn_answer(struct saga_engine *engine, struct saga_request *request,
+                      enum saga_result result) {
+    struct pending *pending = saga_turn_pend(engine);
+    pending->type = PENDING_ANSWER;
+    pending->request = request;
+    request->result = (uint8_t)result;
+}
+
+void saga_turn_refuse(struct saga_engine *engine, struct saga_request *request,
+                      enum saga_result result, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(request->text, sizeof request->text, format, arguments);
+    va_end(arguments);
+    saga_turn_answer(engine, request, result);
+}
+
+bool saga_turn_set_aside(const struct saga_catalog_entry *entry) {
+    return strcmp(entry->status, "quarantined") == 0;
 }
 
 /* ------------------------------------------------------------- appending */

@@ -2,12 +2,13 @@
  * Inside the engine: what its parts share of one turn.
  *
  * A turn takes requests and time, appends what is decided, and keeps what has
- * to leave for after the commit. requests.c takes requests; engine.c opens,
- * keeps time and commits; turn.c is what both stand on. Not for anybody else.
+ * to leave for after the commit. requests.c takes requests, operator.c those of operators; engine.c
+ * opens, keeps time and commits; turn.c is what both stand on. Not for anybody else.
  */
 #ifndef SAGA_TURN_H
 #define SAGA_TURN_H
 
+#include "catalog.h"
 #include "engine.h"
 #include "ids.h"
 
@@ -44,6 +45,24 @@ struct saga_engine {
 
 /* Room for one more thing that leaves after what is appended so far. */
 struct pending *saga_turn_pend(struct saga_engine *engine);
+
+/* Answers a request, after the commit. */
+void saga_turn_answer(struct saga_engine *engine, struct saga_request *request,
+                      enum saga_result result);
+
+/* The same, with why. */
+__attribute__((format(printf, 4, 5))) void saga_turn_refuse(struct saga_engine *engine,
+                                                            struct saga_request *request,
+                                                            enum saga_result result,
+                                                            const char *format, ...);
+
+/* True if the saga is quarantined, and not even in the coordinator: what its records say
+ * cannot be gone by. */
+SAGA_CHECKED bool saga_turn_set_aside(const struct saga_catalog_entry *entry);
+
+/* Takes what an operator wants (operator.c). */
+void saga_turn_operate(struct saga_engine *engine, struct saga_request *request,
+                       struct saga_moment now);
 
 /* Adds a record to the batch. */
 void saga_turn_append(struct saga_engine *engine, const struct saga_record *record);

@@ -59,6 +59,8 @@ static enum saga_wire_operation wire_operation(uint8_t operation) {
         return SAGA_WIRE_COMPENSATION;
     case SAGA_FENCE:
         return SAGA_WIRE_FENCE;
+    case SAGA_SETTLE:
+        return SAGA_WIRE_SETTLE;
     }
     assert(!"an operation that is not in the list");
     return SAGA_WIRE_FENCE;

@@ -2,34 +2,17 @@
 
 #include <assert.h>
 #include <stdio.h>
-#include <time.h>
 
+#include "attention.h"
 #include "ids.h"
 #include "json.h"
 
-#define TIME_MS_MAX INT64_C(253402300799999) /* 9999-12-31T23:59:59.999Z */
-
-char *saga_view_time(int64_t ms_since_1970, char *text) {
-    int64_t ms = ms_since_1970;
-    ms = ms < 0 ? 0 : ms;
-    ms = ms > TIME_MS_MAX ? TIME_MS_MAX : ms;
-    const time_t seconds = (time_t)(ms / 1000);
-    struct tm utc;
-    const struct tm *made = gmtime_r(&seconds, &utc);
-    assert(made != NULL);
-    const size_t size = strftime(text, SAGA_TIME_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &utc);
-    assert(size == 19);
-    (void)snprintf(text + size, SAGA_TIME_TEXT_SIZE - size, ".%03uZ", (unsigned)(ms % 1000));
-    return text;
-}
-
 /* -------------------------------------------------------------------- data */
 
-/* The payload as JSON; NULL: it is none, which decides nothing here. */
-static json_t *payload(const struct saga_record *record) {
+/* NULL: it is no JSON, which decides nothing here. */
+static json_t *parse(struct saga_bytes text) {
     json_t *json = NULL;
-    if (record->payload.size == 0 ||
-        saga_json_parse(record->payload.data, record->payload.size, &json, NULL) != SAGA_OK) {
+    if (text.size == 0 || saga_json_parse(text.data, text.size, &json, NULL) != SAGA_OK) {
         return NULL;
     }
     return json;
@@ -37,13 +20,17 @@ static json_t *payload(const struct saga_record *record) {
 
 /* Replies to compensations merge nothing; a late one decides nothing. */
 static bool adds_to_data(const struct saga_record *record) {
+    if (record->fact == SAGA_OPERATOR_ACTED) { /* a step that was resolved done */
+        return record->content.size > 0;
+    }
     return record->fact == SAGA_REPLY_RECEIVED && record->verdict == SAGA_DONE &&
            (record->operation == SAGA_ACTION || record->operation == SAGA_FENCE);
 }
 
-static bool merge_content(json_t *data, const struct saga_record *reply) {
-    json_t *body = payload(reply);
-    json_t *content = json_object_get(body, "content");
+static bool merge_content(json_t *data, const struct saga_record *record) {
+    const bool bare = record->fact == SAGA_OPERATOR_ACTED;
+    json_t *body = parse(bare ? record->content : record->payload);
+    json_t *content = bare ? body : json_object_get(body, "content");
     const bool merged = !json_is_object(content) || json_object_update(data, content) == 0;
     json_decref(body);
     return merged;
@@ -56,7 +43,7 @@ static json_t *data_of(const struct saga_view *view) {
     }
     const struct saga_chain *chain = view->chain;
     const uint64_t last_lsn = view->saga != NULL ? view->saga->last_lsn : chain->records[0].lsn;
-    json_t *data = payload(&chain->records[0]);
+    json_t *data = parse(chain->records[0].payload);
     if (!json_is_object(data)) {
         json_decref(data);
         return json_null();
@@ -112,7 +99,7 @@ static const char *status_of(const struct saga_view *view) {
 static const char *time_of(const struct saga_chain *chain, uint8_t fact, char *text) {
     for (size_t i = chain != NULL ? chain->count : 0; i > 0; i--) {
         if (chain->records[i - 1].fact == fact) {
-            return saga_view_time(chain->records[i - 1].wall_ms, text);
+            return saga_time_text(chain->records[i - 1].wall_ms, text);
         }
     }
     return NULL;
@@ -127,9 +114,10 @@ json_t *saga_view_json(const struct saga_view *view) {
     char id[SAGA_ID_TEXT_SIZE];
     char started[SAGA_TIME_TEXT_SIZE];
     char ended[SAGA_TIME_TEXT_SIZE];
+    json_t *attention = saga_attention_json(view);
     /* clang-format off */
     /* json_pack fails, and lets go of what it was given, if one of them is NULL. */
-    return json_pack("{s:s, s:s?, s:o, s:s?, s:s?, s:s?, s:s?, s:o, s:o}",
+    json_t *json = json_pack("{s:s, s:s?, s:o, s:s?, s:s?, s:s?, s:s?, s:o, s:o}",
                      "id", saga_id_text(&view->id, id),
                      "saga", name,
                      "version", version_of(view->definition),
@@ -140,4 +128,10 @@ json_t *saga_view_json(const struct saga_view *view) {
                      "data", data_of(view),
                      "steps", steps_of(view));
     /* clang-format on */
+    if (json_array_size(attention) > 0 && json_object_set(json, "attention", attention) != 0) {
+        json_decref(json);
+        json = NULL;
+    }
+    json_decref(attention);
+    return json;
 }

@@ -13,11 +13,7 @@
 #include "chain.h"
 #include "definition.h"
 #include "saga.h"
-
-/* "2024-06-11T09:30:00.125Z": RFC 3339, UTC, ms. `text` has SAGA_TIME_TEXT_SIZE
- * bytes; returns it. A time beyond the year 9999 is given as the end of that. */
-#define SAGA_TIME_TEXT_SIZE 25
-char *saga_view_time(int64_t ms_since_1970, char *text);
+#include "time_text.h"
 
 /* What is known of a saga. Where something cannot be had (a quarantined saga),
  * what comes of it is null, and `steps` empty. */
@@ -32,8 +28,11 @@ struct saga_view {
 /*   {"id", "saga", "version", "status", "reason", "started_at", "ended_at",
  *    "data", "steps": [{"name", "status", "attempts"}]}
  *
+ * and, where something waits for a person, "attention" (attention.h).
+ *
  * reason: why it is parked, or why it goes (or went) backward. data: the input,
- * and merged into it the content of every done verdict on an action or a fence,
+ * and merged into it the content of every done verdict on an action or a fence, be it an
+ * operator's,
  * up to the last record that was folded. attempts: of the command that was
  * issued last for the step. The caller owns the result; NULL: no memory. */
 json_t *saga_view_json(const struct saga_view *view);

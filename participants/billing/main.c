@@ -1,6 +1,7 @@
-/* billing: the billing service's command line. */
+/* billing: the billing service's command line, and the service itself. */
 #include "billing.h"
 #include "command_line.h"
+#include "serve.h"
 
 #define BILL_COLUMNS "SELECT id, total AS total_cents, status, reference_no FROM billing_requests "
 
@@ -24,10 +25,22 @@ static enum saga_error show_bills(struct saga_verb_input *input, struct saga_fau
     return error;
 }
 
+static enum saga_error serve(struct saga_verb_input *input, struct saga_fault *fault) {
+    const struct saga_served served = {
+        .service = saga_billing_service(),
+        .title = "Billing",
+        .http_port = 8002,
+        /* pay.bill is another name of billing.authorize_payment */
+        .bindings = {"billing.#", "pay.#"},
+    };
+    return saga_serve(input, &served, fault);
+}
+
 static const struct saga_verb verbs[] = {
     {"billing_request_list", NULL, "Shows all bills.", NULL, true, list_bills},
     {"billing_request_details_by_reference_no", "REF",
      "Shows the bills of one booking, by its reference <slot>:<booking>.", NULL, true, show_bills},
+    {"serve", NULL, SAGA_SERVE_DOC, saga_serve_options, true, serve, true},
 };
 
 int main(int argc, char **argv) {

@@ -1,7 +1,8 @@
-/* booking: the booking service's command line. */
+/* booking: the booking service's command line, and the service itself. */
 #include "booking.h"
 #include "command_line.h"
 #include "request.h"
+#include "serve.h"
 #include "uuid.h"
 
 #include <errno.h>
@@ -138,6 +139,16 @@ static enum saga_error show_bookings(struct saga_verb_input *input, struct saga_
     return error;
 }
 
+static enum saga_error serve(struct saga_verb_input *input, struct saga_fault *fault) {
+    const struct saga_served served = {
+        .service = saga_booking_service(),
+        .title = "Booking",
+        .http_port = 8001,
+        .bindings = {"booking.#"},
+    };
+    return saga_serve(input, &served, fault);
+}
+
 static const struct saga_verb verbs[] = {
     {"create_booking_request", "SLOT_UUID",
      "Starts the saga that books the slot, waits for its end, and shows the outcome.",
@@ -145,6 +156,7 @@ static const struct saga_verb verbs[] = {
     {"booking_list", NULL, "Shows all bookings.", NULL, true, list_bookings},
     {"booking_details_by_parking_ref_no", "REF",
      "Shows a booking by its reference <slot>:<booking>.", NULL, true, show_bookings},
+    {"serve", NULL, SAGA_SERVE_DOC, saga_serve_options, true, serve, true},
 };
 
 int main(int argc, char **argv) {

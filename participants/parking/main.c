@@ -1,6 +1,7 @@
-/* parking: the parking service's command line. */
+/* parking: the parking service's command line, and the service itself. */
 #include "command_line.h"
 #include "parking.h"
+#include "serve.h"
 
 #include <string.h>
 
@@ -56,12 +57,23 @@ static enum saga_error show_slot(struct saga_verb_input *input, struct saga_faul
     return error;
 }
 
+static enum saga_error serve(struct saga_verb_input *input, struct saga_fault *fault) {
+    const struct saga_served served = {
+        .service = saga_parking_service(),
+        .title = "Parking",
+        .http_port = 8000,
+        .bindings = {"parking.#"},
+    };
+    return saga_serve(input, &served, fault);
+}
+
 static const struct saga_verb verbs[] = {
     {"create_parking_slot", NULL, "Adds a slot that is available, and shows it.", create_options,
      true, create_slot},
     {"parking_slot_list", NULL, "Shows all slots.", NULL, true, list_slots},
     {"parking_slot_details", "UUID", "Shows one slot; a unique part of its id will do.", NULL, true,
      show_slot},
+    {"serve", NULL, SAGA_SERVE_DOC, saga_serve_options, true, serve, true},
 };
 
 int main(int argc, char **argv) {

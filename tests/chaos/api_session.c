@@ -52,9 +52,13 @@ static int ask(struct api_session *session, const struct saga_http_request *requ
 
 enum api_start api_session_start(struct api_session *session, const char *saga, const char *key,
                                  const char *input, char id[API_ID_SIZE]) {
-    char body[1024];
+    char *body;
     json_t *answer;
-    const int size = snprintf(body, sizeof body, "{\"saga\": \"%s\", \"input\": %s}", saga, input);
+    const int size = asprintf(&body, "{\"saga\": \"%s\", \"input\": %s}", saga, input);
+    if (size < 0) {
+        (void)fputs("no memory for a start\n", stderr);
+        exit(1);
+    }
     const struct saga_http_request request = {
         .method = "POST",
         .path = "/v1/sagas",
@@ -64,6 +68,7 @@ enum api_start api_session_start(struct api_session *session, const char *saga, 
         .timeout_ms = REQUEST_MS,
     };
     const int status = ask(session, &request, &answer);
+    free(body);
     const char *given = api_text(answer, "id");
     enum api_start start = status == 0 ? API_UNANSWERED : API_REFUSED;
     if ((status == 201 || status == 200) && strlen(given) == API_ID_SIZE - 1) {

@@ -107,6 +107,20 @@ uint8_t sim_check_parked(unsigned number) {
     return sagas[number].parked;
 }
 
+uint8_t sim_check_parked_step(unsigned number) {
+    return sagas[number].parked_step;
+}
+
+uint8_t sim_check_owed_step(unsigned number) {
+    for (uint8_t i = 0; i < sagas[number].shape->step_count; i++) {
+        const struct check_step *step = &sagas[number].steps[i];
+        if (step->state == SIM_OWED && !step->marked && !step->written_off) {
+            return i;
+        }
+    }
+    return SAGA_STEP_NONE;
+}
+
 bool sim_check_is_open(unsigned number) {
     return sagas[number].outcome == 0;
 }
@@ -448,11 +462,16 @@ void sim_check_send(const struct saga_dispatch *dispatch) {
         sim_violation("L5", "%s: a command leaves, and its saga has ended",
                       check_text(saga, id->step));
     }
-    char fence[24];
-    (void)snprintf(fence, sizeof fence, "%s.fence", sim_parties[plan->party].name);
+    char other[24];
+    (void)snprintf(other, sizeof other, "%s.%s", sim_parties[plan->party].name,
+                   id->operation == SAGA_FENCE ? "fence" : "settle");
     const char *name = id->operation == SAGA_ACTION         ? plan->does
                        : id->operation == SAGA_COMPENSATION ? plan->undoes
-                                                            : fence;
+                                                            : other;
+    if (id->operation == SAGA_SETTLE && !sim_parties[plan->party].fenced) {
+        sim_violation("E5", "%s: a settle is sent to one who keeps no row",
+                      check_text(saga, id->step));
+    }
     if (name == NULL || strcmp(name, dispatch->name) != 0 ||
         strcmp(dispatch->participant, sim_parties[plan->party].name) != 0) {
         sim_violation("E5", "%s: %s is sent to %s", check_text(saga, id->step), dispatch->name,

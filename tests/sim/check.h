@@ -39,8 +39,9 @@ void sim_check_refused(const struct saga_command_id *id, uint32_t attempt);
 /* All that is outstanding is to be sent again. */
 void sim_check_resent(void);
 void sim_check_wired(const struct saga_command_id *id, uint32_t attempt);
-/* A participant that keeps its fence says something, whoever hears it. */
-void sim_check_said(const struct saga_command_id *id, uint8_t verdict);
+/* A participant that keeps its fence says something, whoever hears it; `replayed`: it was
+ * said before, and changed nothing now. */
+void sim_check_said(const struct saga_command_id *id, uint8_t verdict, bool replayed);
 /* A reply was acknowledged. */
 void sim_check_acknowledged(const struct saga_request *request);
 /* An operator was answered. */
@@ -78,6 +79,9 @@ const struct saga_id *sim_check_saga_id(unsigned number);
 unsigned sim_check_number(const struct saga_id *id);
 /* 0: not parked. */
 uint8_t sim_check_parked(unsigned number);
+uint8_t sim_check_parked_step(unsigned number);
+/* A step whose debt nobody has settled; SAGA_STEP_NONE: there is none. */
+uint8_t sim_check_owed_step(unsigned number);
 bool sim_check_is_open(unsigned number);
 /* Sagas that are neither ended nor parked. */
 unsigned sim_check_restless(void);

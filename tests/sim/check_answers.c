@@ -7,7 +7,7 @@
 #include "disk.h"
 #include "marks.h"
 
-void sim_check_said(const struct saga_command_id *id, uint8_t verdict) {
+void sim_check_said(const struct saga_command_id *id, uint8_t verdict, bool replayed) {
     struct check_saga *saga = check_find(&id->saga);
     assert(saga != NULL); /* or no command of its had left */
     struct check_step *step = &saga->steps[id->step];
@@ -15,8 +15,13 @@ void sim_check_said(const struct saga_command_id *id, uint8_t verdict) {
         sim_violation("C4", "%s is called done by a participant that has closed it",
                       check_text(saga, id->step));
     }
+    bool undone = id->operation == SAGA_COMPENSATION && verdict == SAGA_DONE && !replayed;
+    if (undone && step->cleared) {
+        sim_violation("O2", "%s is compensated after it was settled", check_text(saga, id->step));
+    }
+    step->cleared = step->cleared || (id->operation == SAGA_SETTLE && verdict == SAGA_DONE);
     step->closed =
-        step->closed ||
+        step->closed || step->cleared ||
         (id->operation == SAGA_COMPENSATION && (verdict == SAGA_DONE || verdict == SAGA_NOOP)) ||
         (id->operation == SAGA_FENCE && verdict == SAGA_FENCED);
 }
@@ -87,18 +92,31 @@ void sim_check_operated(const struct saga_request *request) {
     if (saga == NULL) {
         sim_violation("E7", "an operator is answered about a saga that is not durable");
     }
+    static const uint8_t verbs[] = {
+        [SAGA_REQUEST_RETRY] = SAGA_VERB_RETRY,
+        [SAGA_REQUEST_RESOLVE] = SAGA_VERB_RESOLVE,
+        [SAGA_REQUEST_MARK_COMPENSATED] = SAGA_VERB_MARK_COMPENSATED,
+        [SAGA_REQUEST_WRITE_OFF] = SAGA_VERB_WRITE_OFF,
+    };
     bool cancel = request->type == SAGA_REQUEST_CANCEL;
     /* A deadline's wish may be there already, to which a cancel adds nothing. */
     if (cancel ? !saga->cancelled && saga->wish == 0 && !saga->pivot_passed && !saga->backward
-               : !saga->operated) {
+               : (saga->deeds & (UINT32_C(1) << verbs[request->type])) == 0) {
         sim_violation("E7", "%s: an operator is answered, and nothing is durable",
                       check_text(saga, SAGA_STEP_NONE));
     }
 }
 
 static const char *status_of(const struct check_saga *saga) {
+    static const char *const outcomes[] = {
+        [SAGA_COMPLETED] = "completed",
+        [SAGA_COMPENSATED] = "compensated",
+        [SAGA_COMPLETED_MANUALLY] = "completed_manually",
+        [SAGA_COMPENSATED_MANUALLY] = "compensated_manually",
+        [SAGA_INCONSISTENT] = "inconsistent",
+    };
     if (saga->outcome != 0) {
-        return saga->outcome == SAGA_COMPLETED ? "completed" : "compensated";
+        return outcomes[saga->outcome];
     }
     return saga->parked != 0 ? "parked" : saga->backward ? "compensating" : "running";
 }
@@ -189,7 +207,8 @@ void sim_check_counted(const struct saga_engine_stats *stats) {
 
 void sim_check_changed(const struct saga_id *id, const char *status) {
     const struct check_saga *saga = check_find(id);
-    bool ended = strcmp(status, "completed") == 0 || strcmp(status, "compensated") == 0;
+    bool ended = strcmp(status, "running") != 0 && strcmp(status, "compensating") != 0 &&
+                 strcmp(status, "parked") != 0;
     if (saga == NULL || (ended && strcmp(status, status_of(saga)) != 0)) {
         sim_violation("X1", "a saga's change to %s is told, and is not durable", status);
     }

@@ -13,6 +13,7 @@
 #include "marks.h"
 #include "participant.h"
 #include "service.h"
+#include "swarm.h"
 
 /* What was found of one step of one saga. */
 struct found {
@@ -148,16 +149,25 @@ static void check_fenced_step(const struct check_saga *saga, uint8_t index,
     if (saga->purged) {
         return; /* rows are gone: nothing can be said of the rest */
     }
-    if (is_stated(found, "tombstone") && found->acted > 0) {
+    /* A settle is answered even where the rows are forgotten, and then it writes a tombstone. */
+    bool forgotten = sim_swarm.forgets && step->cleared;
+    if (is_stated(found, "tombstone") && found->acted > 0 && !forgotten) {
         sim_violation("C4", "%s took effect, and has a tombstone", where);
     }
     if (is_stated(found, "rejected") && found->acted > 0) {
         sim_violation("C4", "%s took effect, and was rejected", where);
     }
-    if ((is_stated(found, "done") && (found->acted != 1 || found->undone != 0)) ||
+    if (((is_stated(found, "done") || is_stated(found, "settled")) &&
+         (found->acted != 1 || found->undone != 0)) ||
         (is_stated(found, "compensated") && (found->acted != 1 || found->undone != 1))) {
         sim_violation("E2", "%s is '%s' at its participant: it acted %u times, was undone %u",
                       where, found->state, found->acted, found->undone);
+    }
+    /* What is forgotten in the end has no row any more. */
+    bool absent = found->state[0] == '\0' && !sim_swarm.forgets;
+    if (step->state == SIM_CLEARED && (absent || is_stated(found, "done"))) {
+        sim_violation("O3", "%s was settled by hand, and its row is open: '%s'", where,
+                      found->state);
     }
     if (step->state == SIM_IDLE && (found->acted > 0 || found->state[0] != '\0')) {
         sim_violation("E4", "%s was never issued, and something came of it", where);
@@ -166,16 +176,22 @@ static void check_fenced_step(const struct check_saga *saga, uint8_t index,
 
 static void check_outcome(const struct check_saga *saga, uint8_t index, const struct found *found) {
     const struct sim_step *plan = &saga->shape->steps[index];
-    if (saga->outcome == SAGA_COMPLETED && (found->acted != 1 || found->undone != 0)) {
+    const struct check_step *step = &saga->steps[index];
+    /* Of what an operator has vouched for nothing is promised; of all the rest the same. */
+    bool done = saga->outcome != 0 && !saga->backward;
+    bool undone = saga->outcome != 0 && saga->backward;
+    if (step->marked || step->written_off || (done && step->resolved)) {
+        return;
+    }
+    if (done && (found->acted != 1 || found->undone != 0)) {
         sim_violation("E3", "%s: the saga is completed; it took effect %u times, was undone %u",
                       check_text(saga, index), found->acted, found->undone);
     }
-    if (saga->outcome == SAGA_COMPENSATED && plan->undo == SIM_UNDO_OWN &&
-        found->acted != found->undone) {
+    if (undone && plan->undo == SIM_UNDO_OWN && found->acted != found->undone) {
         sim_violation("C1", "%s: the saga is compensated; it took effect %u times, was undone %u",
                       check_text(saga, index), found->acted, found->undone);
     }
-    if (saga->outcome == SAGA_COMPENSATED && plan->place != SIM_BEFORE && found->acted != 0) {
+    if (undone && plan->place != SIM_BEFORE && found->acted != 0) {
         sim_violation("C1", "%s: the saga is compensated, and its pivot took effect",
                       check_text(saga, index));
     }
@@ -219,16 +235,18 @@ static void check_loose_step(const struct check_saga *saga, uint8_t index) {
     if (tally.undone > 0 && step->revisions[SAGA_COMPENSATION] == 0) {
         sim_violation("E4", "%s was never to be compensated, and was", check_text(saga, index));
     }
-    if (saga->outcome == SAGA_COMPLETED && tally.acted == 0) {
+    bool done = saga->outcome != 0 && !saga->backward;
+    bool undone = saga->outcome != 0 && saga->backward;
+    if (done && !step->resolved && tally.acted == 0) {
         sim_violation("E3", "%s: the saga is completed, and it never took effect",
                       check_text(saga, index));
     }
     /* A rejection that was believed, behind a transport that doubles nothing, was true. */
-    if (saga->outcome == SAGA_COMPENSATED && step->state == SIM_REFUSED && tally.acted > 0) {
+    if (undone && step->state == SIM_REFUSED && tally.acted > 0) {
         sim_violation("C1", "%s: its rejection was believed, and it took effect",
                       check_text(saga, index));
     }
-    if (saga->outcome == SAGA_COMPENSATED && step->state == SIM_NEVER_RAN && tally.acted > 0) {
+    if (undone && step->state == SIM_NEVER_RAN && tally.acted > 0) {
         sim_violation("C7", "%s never ran, and took effect", check_text(saga, index));
     }
 }
@@ -264,6 +282,17 @@ static const struct check_saga *holder(const char *reference) {
     return colon == NULL ? NULL : saga_of(colon + 1);
 }
 
+static bool by_hand_at(const struct check_saga *saga, enum sim_party party) {
+    for (uint8_t i = 0; saga != NULL && i < saga->shape->step_count; i++) {
+        const struct check_step *step = &saga->steps[i];
+        if (saga->shape->steps[i].party == party &&
+            (step->resolved || step->marked || step->written_off)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* R2: no slot is held by a saga that has ended without it. */
 static void check_slots(void) {
     sqlite3_stmt *statement =
@@ -275,7 +304,10 @@ static void check_slots(void) {
             sim_violation("R2", "a slot is held by %s, which is no saga", text(statement, 1));
         }
         bool reserved = strcmp(text(statement, 0), "reserved") == 0;
-        if (saga->outcome != 0 && !(reserved && saga->outcome == SAGA_COMPLETED)) {
+        if (by_hand_at(saga, SIM_PARKING)) {
+            continue; /* an operator has answered for it */
+        }
+        if (saga->outcome != 0 && !(reserved && !saga->backward)) {
             sim_violation("R2", "a slot is %s for %s, which has ended", text(statement, 0),
                           check_text(saga, SAGA_STEP_NONE));
         }
@@ -290,7 +322,7 @@ static void check_money(void) {
     for (unsigned i = 0; i < check_saga_count; i++) {
         if (check_sagas[i].shape->booking) {
             completed += check_sagas[i].outcome == SAGA_COMPLETED;
-            doubtful += check_sagas[i].outcome == 0;
+            doubtful += check_sagas[i].outcome == 0 || check_is_manual(&check_sagas[i]);
         }
     }
     int64_t bills =
@@ -343,7 +375,9 @@ void sim_check_ends(void) {
         if (saga->outcome != 0 || saga->purged) {
             continue;
         }
-        bool may_park = !sim_check_is_fenced(i) || saga->parked == SAGA_REASON_UNRENDERED;
+        /* Everything else somebody can end, by a retry or by hand. */
+        bool may_park = saga->parked == SAGA_REASON_UNRENDERED ||
+                        (saga->parked == SAGA_REASON_CONTRACT_BROKEN && !sim_check_is_fenced(i));
         if (saga->parked == 0 || !may_park) {
             sim_violation("T1", "%s has not ended: %s", check_text(saga, saga->parked_step),
                           saga->parked == 0 ? "it goes on for ever"

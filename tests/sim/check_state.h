@@ -24,9 +24,13 @@ struct check_step {
     bool maybe_ran;   /* some attempt of the action may have arrived */
     bool unresolved;  /* some earlier attempt of it may still take effect */
     bool fence_issued;
-    bool forced;   /* the one compensation that a contradiction forces was issued */
-    bool refused;  /* debt by a word */
-    bool retried;  /* debt that is to be tried again */
+    bool forced;      /* the one compensation that a contradiction forces was issued */
+    bool refused;     /* debt by a word */
+    bool resolved;    /* an operator gave its verdict */
+    bool marked;      /* an operator says that its debt is paid */
+    bool written_off; /* ... or given up */
+    bool cleared;     /* its participant has said that it closed its row */
+    bool retried;     /* debt that is to be tried again */
     bool closed;   /* its participant has said that the action has no effect any more, nor will */
     bool survived; /* the open attempt was open at a restart: it may have left before */
     bool again;    /* it was sent more than once */
@@ -67,8 +71,9 @@ struct check_saga {
     bool purged;    /* rows of its went while it was open: no promise about its end */
     bool touched;   /* in this batch */
     bool cancelled; /* a cancel is on record */
-    bool operated;
-    bool outgrown; /* a result since the latest command may not fit into one */
+    bool resolved;  /* it went back since an operator said that its pivot was rejected */
+    uint32_t deeds; /* of operators, on record: bits by enum saga_verb */
+    bool outgrown;  /* a result since the latest command may not fit into one */
     unsigned results;
     uint8_t wish; /* a reason, 0: none */
     uint8_t parked;
@@ -129,6 +134,16 @@ void check_attempt_begins(struct scene *scene, uint32_t attempt);
 void check_attempt_ends(struct scene *scene);
 void check_reply(struct scene *scene);
 void check_late(struct scene *scene);
+/* What the step's result adds to the data is in `text`. */
+void check_note_result(struct scene *scene, const struct saga_bytes *text);
+/* What an operator did. */
+void check_operator(struct scene *scene);
+/* The step's attempt begins anew, though the record is not about its command. */
+void check_reopen(const struct scene *about, uint8_t index, enum sim_state state);
+/* The outcome that follows from what operators did. */
+uint8_t check_outcome_due(const struct check_saga *saga);
+/* An operator had his hand in how it ended. */
+bool check_is_manual(const struct check_saga *saga);
 
 /* The records of one saga, by the rules. */
 void check_story(struct check_saga *saga, const struct saga_record *record);

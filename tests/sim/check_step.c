@@ -22,11 +22,12 @@ void check_demand(bool condition, const char *name, const struct scene *scene, c
 const struct sim_patience *check_patience(const struct check_saga *saga, uint8_t index) {
     const struct check_step *step = &saga->steps[index];
     const struct sim_step *plan = &saga->shape->steps[index];
-    if (step->op == SAGA_COMPENSATION) {
+    if (step->op == SAGA_COMPENSATION || (step->op == SAGA_SETTLE && plan->undo == SIM_UNDO_OWN)) {
         return &plan->compensation;
     }
-    return step->state == SIM_CLOSING ? &saga->shape->steps[plan->undone_by].compensation
-                                      : &plan->action;
+    return step->state == SIM_CLOSING || step->op == SAGA_SETTLE
+               ? &saga->shape->steps[plan->undone_by].compensation
+               : &plan->action;
 }
 
 /* A move that the rules have; gives where it leads. */
@@ -60,6 +61,9 @@ bool check_settled(const struct check_saga *saga, uint8_t index) {
         return sim_parties[plan->party].fenced || plan->undo == SIM_UNDO_NONE;
     case SIM_UNDONE:
         return !check_contradicts(step);
+    case SIM_CLEARING:
+    case SIM_CLEARED:
+        return true; /* the others do not wait for it */
     case SIM_OWED:
         return !step->retried;
     case SIM_CLOSING:
@@ -82,6 +86,7 @@ bool check_may_turn_back(const struct check_saga *saga) {
     }
     enum sim_state pivot = saga->steps[saga->shape->pivot].state;
     return pivot == SIM_IDLE || pivot == SIM_REFUSED || pivot == SIM_NEVER_RAN ||
+           (pivot == SIM_DISBELIEVED && saga->steps[saga->shape->pivot].resolved) ||
            (pivot == SIM_BARRED &&
             sim_parties[saga->shape->steps[saga->shape->pivot].party].fenced);
 }
@@ -106,7 +111,8 @@ void check_attempt_begins(struct scene *scene, uint32_t attempt) {
     step->turned_away = false;
     step->sent_ms = -1;
     step->ended_ms = -1;
-    bool alerts = step->op == SAGA_ACTION && scene->plan->place == SIM_BEHIND;
+    bool alerts =
+        (step->op == SAGA_ACTION && scene->plan->place == SIM_BEHIND) || step->op == SAGA_SETTLE;
     step->deadline_ms = patience->deadline_ms == 0 || alerts
                             ? INT64_MAX
                             : scene->record->at_ms + patience->deadline_ms;
@@ -131,6 +137,9 @@ static bool is_used_up(const struct scene *scene) {
     bool for_ever =
         patience->attempts == 0 || (step->op == SAGA_ACTION && scene->plan->place == SIM_BEHIND &&
                                     sim_parties[scene->plan->party].fenced);
+    if (step->op == SAGA_SETTLE) {
+        return false; /* until it is answered */
+    }
     return scene->record->reason == SAGA_REASON_DEADLINE ||
            (!for_ever && step->spent >= patience->attempts);
 }
@@ -234,7 +243,8 @@ static enum sim_state verdict_state(const struct scene *scene, enum sim_move *wh
         return 0;
     }
     /* Silence can be answered late, by the command that was silent; a word cannot. */
-    if (step->state == SIM_OWED && (step->refused || record->operation != step->op)) {
+    if (step->state == SIM_OWED &&
+        (step->refused || record->operation != step->op || step->marked || step->written_off)) {
         return 0;
     }
     bool older = record->revision < step->revisions[record->operation];
@@ -253,8 +263,7 @@ static enum sim_state verdict_state(const struct scene *scene, enum sim_move *wh
 }
 
 /* What the step adds to the data, as it must be found in later commands. */
-static void note_result(struct scene *scene) {
-    const struct saga_record *record = scene->record;
+void check_note_result(struct scene *scene, const struct saga_bytes *text) {
     struct check_step *step = scene->step;
     char start[16];
     step->result[0] = '\0';
@@ -262,13 +271,13 @@ static void note_result(struct scene *scene) {
         return;
     }
     /* A step that repeats its result, to a fence, is the latest, too. */
-    if (memmem(record->payload.data, record->payload.size, "\"last\"", 6) != NULL) {
+    if (memmem(text->data, text->size, "\"last\"", 6) != NULL) {
         scene->saga->results++;
         (void)snprintf(scene->saga->last, sizeof scene->saga->last, "\"last\":\"%s\"",
                        scene->plan->name);
     }
     int size = snprintf(start, sizeof start, "\"%s\": \"", scene->plan->name);
-    const char *found = memmem(record->payload.data, record->payload.size, start, (size_t)size);
+    const char *found = memmem(text->data, text->size, start, (size_t)size);
     if (found != NULL && found[size] == 'x') {
         scene->saga->outgrown = true;
     } else if (found != NULL) {
@@ -286,7 +295,9 @@ static void check_event(const struct scene *scene) {
     const char *event = NULL;
     switch ((enum saga_verdict)record->verdict) {
     case SAGA_DONE:
-        event = about_undo ? plan->undone : plan->done;
+        event = record->operation == SAGA_SETTLE ? "SETTLED"
+                : about_undo                     ? plan->undone
+                                                 : plan->done;
         break;
     case SAGA_REJECTED:
         event = about_undo ? plan->not_undone : plan->rejected;
@@ -341,9 +352,11 @@ static void verdict(struct scene *scene) {
     step->retried = false;
     step->refused = step->refused || next == SIM_OWED;
     step->said |= SAID(scene->record->operation, scene->record->verdict);
-    if (scene->record->operation != SAGA_COMPENSATION && scene->record->verdict == SAGA_DONE) {
+    bool about_action =
+        scene->record->operation == SAGA_ACTION || scene->record->operation == SAGA_FENCE;
+    if (about_action && scene->record->verdict == SAGA_DONE) {
         step->done_lsn = scene->record->lsn;
-        note_result(scene);
+        check_note_result(scene, &scene->record->payload);
     }
     resume(scene);
 }

@@ -8,20 +8,6 @@
 
 /* ------------------------------------------------------------------- issuing */
 
-/* The step's attempt begins anew, though the record is not about the step. */
-static void reopen(const struct scene *about, uint8_t index, enum sim_state state) {
-    struct saga_record record = *about->record;
-    struct scene scene = {
-        .saga = about->saga,
-        .record = &record,
-        .step = &about->saga->steps[index],
-        .plan = &about->saga->shape->steps[index],
-    };
-    record.step = index;
-    scene.step->state = state;
-    check_attempt_begins(&scene, scene.step->attempt + 1);
-}
-
 /* E6: the data has what the steps before have added; of what several say, the latest. */
 static void check_body(const struct scene *scene) {
     const struct saga_bytes *body = &scene->record->payload;
@@ -102,6 +88,15 @@ static void issue_undo(struct scene *scene) {
     step->said &= ~(SAID_UNDO(SAGA_DONE) | SAID_UNDO(SAGA_REJECTED) | SAID_UNDO(SAGA_NOOP));
 }
 
+static void issue_settle(struct scene *scene) {
+    struct check_step *step = scene->step;
+    check_demand(scene->saga->backward, "C6", scene, "a settle is issued while it goes forward");
+    check_demand(sim_parties[scene->plan->party].fenced, "L4", scene,
+                 "its participant has no row to close");
+    check_demand(step->marked || step->written_off, "O1", scene, "no operator has settled it");
+    step->state = check_move(scene, SIM_ISSUE_SETTLE);
+}
+
 static void check_order(const struct scene *scene) {
     for (uint8_t i = (uint8_t)(scene->record->step + 1); i < scene->saga->shape->step_count; i++) {
         check_demand(check_settled(scene->saga, i), "C3", scene,
@@ -116,8 +111,11 @@ static void issued(struct scene *scene) {
                  "a command is issued while the saga is parked");
     check_demand(record->attempt == 1 && record->incarnation == 1, "L4", scene,
                  "a new command begins with attempt and incarnation 1");
-    check_demand(record->revision == step->revisions[record->operation] + 1, "E5", scene,
-                 "an id is used for two intents, or one is left out");
+    /* A settle has the revision of what it settles. */
+    unsigned next = record->operation == SAGA_SETTLE ? step->revisions[step->op]
+                                                     : step->revisions[record->operation] + 1u;
+    check_demand(record->revision == next && record->revision > step->revisions[record->operation],
+                 "E5", scene, "an id is used for two intents, or one is left out");
     switch ((enum saga_operation)record->operation) {
     case SAGA_ACTION:
         issue_action(scene);
@@ -129,8 +127,11 @@ static void issued(struct scene *scene) {
     case SAGA_COMPENSATION:
         issue_undo(scene);
         break;
+    case SAGA_SETTLE:
+        issue_settle(scene);
+        break;
     }
-    if (scene->saga->backward) {
+    if (scene->saga->backward && record->operation != SAGA_SETTLE) {
         check_order(scene);
     }
     check_body(scene);
@@ -164,7 +165,7 @@ static void cancel_requested(struct scene *scene) {
                sim_parties[saga->shape->steps[pivot].party].fenced) {
         check_unpark(saga); /* its fence is asked, or asked again */
         if (saga->steps[pivot].fence_issued) {
-            reopen(scene, pivot, SIM_ASKING);
+            check_reopen(scene, pivot, SIM_ASKING);
         }
     }
 }
@@ -179,7 +180,9 @@ static bool is_reason_to_turn(const struct scene *scene) {
     }
     switch ((enum saga_reason)scene->record->reason) {
     case SAGA_REASON_REJECTED:
-        return step->state == SIM_REFUSED || step->state == SIM_DISBELIEVED;
+        return step->state == SIM_REFUSED || (step->state == SIM_DISBELIEVED && !step->resolved);
+    case SAGA_REASON_RESOLVED:
+        return step->state == SIM_DISBELIEVED && step->resolved;
     case SAGA_REASON_FENCED:
         return step->state == SIM_BARRED && step->fence_issued;
     case SAGA_REASON_NEVER_RAN:
@@ -215,6 +218,10 @@ static void compensation_started(struct scene *scene) {
     case SAGA_REASON_CANCELLED:
         sim_mark(SIM_MARK_TURNED_CANCELLED);
         break;
+    case SAGA_REASON_RESOLVED:
+        sim_mark(SIM_MARK_TURNED_RESOLVED);
+        saga->resolved = true;
+        break;
     default:
         sim_mark(SIM_MARK_TURNED_DEADLINE);
         break;
@@ -229,7 +236,7 @@ static void pivot_passed(struct scene *scene) {
                      !saga->pivot_passed && !saga->backward,
                  "L4", scene, "the pivot is not done");
     if (saga->wish != 0) {
-        sim_mark(SIM_MARK_VOIDED);
+        sim_mark(saga->wish == SAGA_REASON_RESOLVED ? SIM_MARK_RESOLUTION_VOIDED : SIM_MARK_VOIDED);
     }
     saga->pivot_passed = true;
     saga->wish = 0;
@@ -240,6 +247,8 @@ static void pivot_passed(struct scene *scene) {
 static void park_debt(const struct scene *scene) {
     sim_mark(SIM_MARK_PARKED_DEBT);
     check_demand(scene->saga->backward && scene->step->state == SIM_OWED, "L4", scene, "no debt");
+    check_demand(!scene->step->marked && !scene->step->written_off, "O1", scene,
+                 "an operator has settled this debt");
     for (uint8_t i = 0; i < scene->saga->shape->step_count; i++) {
         check_demand(check_settled(scene->saga, i), "C8", scene,
                      "a debt holds up the other compensations");
@@ -281,7 +290,7 @@ static void parked(struct scene *scene) {
     case SAGA_REASON_REJECTION_IN_DOUBT:
         sim_mark(SIM_MARK_PARKED_REJECTION);
         check_demand(!scene->saga->backward && scene->plan->place == SIM_AT_PIVOT &&
-                         step->state == SIM_DISBELIEVED,
+                         step->state == SIM_DISBELIEVED && !step->resolved,
                      "L4", scene, "no rejection is in doubt");
         break;
     case SAGA_REASON_UNRENDERED:
@@ -296,45 +305,33 @@ static void parked(struct scene *scene) {
     scene->saga->parked_step = scene->record->step;
 }
 
-static void operator_acted(struct scene *scene) {
-    struct check_saga *saga = scene->saga;
-    check_demand(scene->record->verb == SAGA_VERB_RETRY, "L4", scene, "no such verb");
-    check_demand(saga->parked != SAGA_REASON_CONTRACT_BROKEN &&
-                     saga->parked != SAGA_REASON_REJECTION_IN_DOUBT,
-                 "L4", scene, "a retry cannot help");
-    saga->operated = true;
-    if (saga->parked == SAGA_REASON_IN_DOUBT) {
-        uint8_t index = saga->parked_step;
-        check_demand(saga->steps[index].state == SIM_DOUBTFUL, "L4", scene, "nothing is in doubt");
-        reopen(scene, index, saga->steps[index].op == SAGA_FENCE ? SIM_ASKING : SIM_RUNNING);
-    }
-    check_unpark(saga);
-    for (uint8_t i = 0; i < saga->shape->step_count; i++) {
-        saga->steps[i].retried = saga->steps[i].retried || saga->steps[i].state == SIM_OWED;
-        saga->steps[i].ended_ms = -1; /* its backoff ends */
-    }
-}
-
 static void ended(struct scene *scene) {
     struct check_saga *saga = scene->saga;
-    bool completed = scene->record->outcome == SAGA_COMPLETED;
-    check_demand(completed || scene->record->outcome == SAGA_COMPENSATED, "L4", scene,
-                 "no such outcome");
-    check_demand(saga->parked == 0 && saga->backward != completed, "L4", scene,
-                 "it cannot end here");
-    sim_mark(completed ? SIM_MARK_COMPLETED : SIM_MARK_COMPENSATED);
+    static const enum sim_mark marks[] = {
+        [SAGA_COMPLETED] = SIM_MARK_COMPLETED,
+        [SAGA_COMPENSATED] = SIM_MARK_COMPENSATED,
+        [SAGA_COMPLETED_MANUALLY] = SIM_MARK_COMPLETED_MANUALLY,
+        [SAGA_COMPENSATED_MANUALLY] = SIM_MARK_COMPENSATED_MANUALLY,
+        [SAGA_INCONSISTENT] = SIM_MARK_INCONSISTENT,
+    };
+    check_demand(saga->parked == 0, "L4", scene, "it cannot end here");
     for (uint8_t i = 0; i < saga->shape->step_count; i++) {
         enum sim_state state = saga->steps[i].state;
-        if (completed) {
+        if (!saga->backward) {
             check_demand(state == SIM_DID, "E3", scene, "it is completed, and a step is not done");
         } else {
             check_demand(state != SIM_OWED, "C8", scene, "it ends with an open debt");
+            check_demand(state != SIM_CLEARING, "O3", scene,
+                         "it ends, and a row may still be open");
             check_demand(i != saga->shape->pivot || state != SIM_DID, "C6", scene,
                          "it is compensated, and its pivot is done");
             check_demand(check_settled(saga, i), "C7", scene,
                          "it is compensated, and a step that may have run is not");
         }
     }
+    check_demand(scene->record->outcome == check_outcome_due(saga), "O1", scene,
+                 "its outcome is not what operators made of it");
+    sim_mark(marks[scene->record->outcome]);
     saga->outcome = scene->record->outcome;
     saga->ended_commit = check_commit;
 }
@@ -388,7 +385,7 @@ void check_story(struct check_saga *saga, const struct saga_record *record) {
         parked(&scene);
         return;
     case SAGA_OPERATOR_ACTED:
-        operator_acted(&scene);
+        check_operator(&scene);
         return;
     case SAGA_ENDED:
         ended(&scene);
@@ -497,7 +494,9 @@ void check_rest(const struct check_saga *saga) {
     }
     for (uint8_t i = 0; i < saga->shape->step_count; i++) {
         const struct check_step *step = &saga->steps[i];
-        if ((step->state == SIM_UNDOING || step->state == SIM_CLOSING) && step->open) {
+        if ((step->state == SIM_UNDOING || step->state == SIM_CLOSING ||
+             step->state == SIM_CLEARING) &&
+            step->open) {
             return;
         }
     }

@@ -21,6 +21,7 @@
 #define TRIES_MAX      40
 #define OPERATOR_MS    20000
 #define OPERATOR_TRIES 6
+#define HAND_TRIES     20 /* by hand, where trying again does not help */
 #define SAGAS_MAX      512
 #define PAGE_MAX       5
 
@@ -41,6 +42,7 @@ struct asking {
     bool used;
     struct saga_request request;
     struct saga_listing listing;
+    char content[48];                   /* RESOLVE */
     struct saga_listing page[PAGE_MAX]; /* LIST */
     unsigned known;                     /* LIST: sagas that are there for sure */
     struct saga_engine_stats stats;     /* STATS */
@@ -230,6 +232,34 @@ static bool is_stranger(const struct saga_request *request) {
     return true;
 }
 
+static void note_deed(const struct saga_request *request) {
+    bool taken = request->result == SAGA_RESULT_ACCEPTED;
+    bool pending = taken && request->answer == SAGA_ANSWER_PENDING;
+    bool already = request->result == SAGA_RESULT_OK;
+    switch ((enum saga_request_type)request->type) {
+    case SAGA_REQUEST_CANCEL:
+        sim_mark(pending   ? SIM_MARK_CANCEL_PENDING
+                 : taken   ? SIM_MARK_CANCEL_TAKEN
+                 : already ? SIM_MARK_CANCEL_ALREADY
+                           : SIM_MARK_CANCEL_REFUSED);
+        return;
+    case SAGA_REQUEST_RESOLVE:
+        sim_mark(pending ? SIM_MARK_RESOLVE_PENDING
+                 : taken ? SIM_MARK_RESOLVE_TAKEN
+                         : SIM_MARK_RESOLVE_REFUSED);
+        return;
+    case SAGA_REQUEST_MARK_COMPENSATED:
+    case SAGA_REQUEST_WRITE_OFF:
+        sim_mark(taken     ? SIM_MARK_SETTLE_TAKEN
+                 : already ? SIM_MARK_SETTLE_ALREADY
+                           : SIM_MARK_SETTLE_REFUSED);
+        return;
+    default:
+        sim_mark(taken ? SIM_MARK_RETRY_TAKEN : SIM_MARK_RETRY_REFUSED);
+        return;
+    }
+}
+
 static void operated(struct saga_request *request) {
     struct asking *asking = request->context;
     asking->used = false;
@@ -237,21 +267,15 @@ static void operated(struct saga_request *request) {
         return;
     }
     int depth = sim_memory_suspend();
-    bool cancel = request->type == SAGA_REQUEST_CANCEL;
-    bool taken = request->result == SAGA_RESULT_ACCEPTED;
     if (sim_trace_wanted()) {
         char id[SAGA_ID_TEXT_SIZE];
-        sim_trace("operator   %s %s -> %u %s", cancel ? "cancel" : "retry",
-                  saga_id_text(&request->id, id), request->result, request->text);
+        sim_trace("operator   request %u %s %s%s -> %u %s", request->type,
+                  saga_id_text(&request->id, id),
+                  request->step.size == 0 ? "" : (const char *)request->step.data,
+                  request->verdict == 0 ? "" : saga_verdict_name(request->verdict), request->result,
+                  request->text);
     }
-    if (cancel) {
-        sim_mark(taken && request->answer == SAGA_ANSWER_TAKEN     ? SIM_MARK_CANCEL_TAKEN
-                 : taken && request->answer == SAGA_ANSWER_PENDING ? SIM_MARK_CANCEL_PENDING
-                 : request->result == SAGA_RESULT_OK               ? SIM_MARK_CANCEL_ALREADY
-                                                                   : SIM_MARK_CANCEL_REFUSED);
-    } else {
-        sim_mark(taken ? SIM_MARK_RETRY_TAKEN : SIM_MARK_RETRY_REFUSED);
-    }
+    note_deed(request);
     sim_check_operated(request);
     sim_memory_resume(depth);
 }
@@ -269,6 +293,57 @@ static void seen(struct saga_request *request) {
     }
 }
 
+/* The step, its verdict and its result, as an operator sees them. */
+static void speak_of_step(struct asking *asking, unsigned number) {
+    struct saga_request *request = &asking->request;
+    const struct sim_shape *shape = sim_check_shape_of(&request->id);
+    bool resolve = request->type == SAGA_REQUEST_RESOLVE;
+    uint8_t step = resolve ? sim_check_parked_step(number) : sim_check_owed_step(number);
+    if (step >= shape->step_count && resolve && shape->pivot != 0xff && sim_draw_chance(500)) {
+        step = shape->pivot;
+    }
+    if (step >= shape->step_count || sim_draw_chance(healed ? 0 : 50)) {
+        step = (uint8_t)sim_draw_below(shape->step_count);
+    }
+    const char *name = shape->steps[step].name;
+    request->step = (struct saga_bytes){name, (uint32_t)strlen(name)};
+    if (!resolve) {
+        return;
+    }
+    request->verdict = sim_draw_chance(500) ? SAGA_DONE : SAGA_REJECTED;
+    if (shape->steps[step].place == SIM_BEHIND && !sim_draw_chance(100)) {
+        request->verdict = SAGA_DONE;
+    }
+    if (request->verdict == SAGA_DONE && sim_draw_chance(600)) {
+        int size = snprintf(asking->content, sizeof asking->content, "{\"%s\": \"%016llx\"}", name,
+                            (unsigned long long)sim_draw());
+        request->content = (struct saga_bytes){asking->content, (uint32_t)size};
+    }
+}
+
+static bool is_about_step(enum saga_request_type type) {
+    return type == SAGA_REQUEST_RESOLVE || type == SAGA_REQUEST_MARK_COMPENSATED ||
+           type == SAGA_REQUEST_WRITE_OFF;
+}
+
+/* An operator whose answer is slow, or lost, asks again. */
+static void ask_twice(const struct asking *asked) {
+    struct asking *again = take_asking();
+    if (again == NULL) {
+        return;
+    }
+    again->request.type = asked->request.type;
+    again->request.answered = asked->request.answered;
+    again->request.id = asked->request.id;
+    again->request.key = asked->request.key;
+    again->request.body = asked->request.body;
+    again->request.step = asked->request.step;
+    again->request.verdict = asked->request.verdict;
+    if (!sim_daemon_ask(&again->request)) {
+        again->used = false;
+    }
+}
+
 static void operate(enum saga_request_type type, const struct saga_id *id) {
     static const char who[] = "operator";
     static const char why[] = "since I say so";
@@ -281,8 +356,18 @@ static void operate(enum saga_request_type type, const struct saga_id *id) {
     asking->request.id = *id;
     asking->request.key = (struct saga_bytes){.data = who, .size = sizeof who - 1};
     asking->request.body = (struct saga_bytes){.data = why, .size = sizeof why - 1};
+    if (is_about_step(type)) {
+        if (sim_check_knows(id)) {
+            speak_of_step(asking, sim_check_number(id));
+        } else {
+            asking->request.step = (struct saga_bytes){"s0", 2};
+            asking->request.verdict = SAGA_DONE;
+        }
+    }
     if (!sim_daemon_ask(&asking->request)) {
         asking->used = false;
+    } else if (is_about_step(type) && sim_draw_chance(200)) {
+        ask_twice(asking);
     }
 }
 
@@ -335,7 +420,13 @@ static void operate_somewhere(void *context, uint64_t type) {
         return;
     }
     unsigned number = (unsigned)sim_draw_below(count);
-    for (unsigned i = 0; i < count && !sim_check_is_open(number) && !sim_draw_chance(100); i++) {
+    bool owed = type == SAGA_REQUEST_MARK_COMPENSATED || type == SAGA_REQUEST_WRITE_OFF;
+    for (unsigned i = 0; i < count && !sim_draw_chance(100); i++) {
+        bool fits =
+            owed ? sim_check_owed_step(number) != SAGA_STEP_NONE : sim_check_is_open(number);
+        if (fits) {
+            break;
+        }
         number = (number + 1) % count;
     }
     operate((enum saga_request_type)type, sim_check_saga_id(number));
@@ -362,14 +453,29 @@ void sim_client_provoke(const struct saga_id *id) {
     }
 }
 
-/* Tries what is parked again, where that can help. */
+/* What ends this saga's waiting, where trying again has not. */
+static enum saga_request_type by_hand(unsigned number) {
+    switch (sim_check_parked(number)) {
+    case SAGA_REASON_DEBT:
+        return sim_draw_chance(500) ? SAGA_REQUEST_MARK_COMPENSATED : SAGA_REQUEST_WRITE_OFF;
+    case SAGA_REASON_IN_DOUBT:
+    case SAGA_REASON_REJECTION_IN_DOUBT:
+        return SAGA_REQUEST_RESOLVE;
+    default:
+        return SAGA_REQUEST_RETRY;
+    }
+}
+
+/* Tries what is parked again, where that can help; then settles it by hand. */
 static void patrol(void *context, uint64_t number) {
     (void)context;
     (void)number;
     for (unsigned i = 0; i < sim_check_saga_count() && i < SAGAS_MAX; i++) {
-        if (sim_check_parked(i) != 0 && tries[i] < OPERATOR_TRIES && sim_daemon_is_up()) {
+        if (sim_check_parked(i) != 0 && tries[i] < OPERATOR_TRIES + HAND_TRIES &&
+            sim_daemon_is_up()) {
+            bool retries = tries[i] < OPERATOR_TRIES && sim_draw_chance(700);
+            operate(retries ? SAGA_REQUEST_RETRY : by_hand(i), sim_check_saga_id(i));
             tries[i]++;
-            operate(SAGA_REQUEST_RETRY, sim_check_saga_id(i));
         }
         if (sim_draw_chance(100)) {
             operate(SAGA_REQUEST_FIND, sim_check_saga_id(i));
@@ -383,7 +489,7 @@ static void patrol(void *context, uint64_t number) {
 
 bool sim_operator_is_done(void) {
     for (unsigned i = 0; i < sim_check_saga_count() && i < SAGAS_MAX; i++) {
-        if (sim_check_parked(i) != 0 && tries[i] < OPERATOR_TRIES) {
+        if (sim_check_parked(i) != 0 && tries[i] < OPERATOR_TRIES + HAND_TRIES) {
             return false;
         }
     }
@@ -419,6 +525,14 @@ void sim_clients_begin(void) {
         }
         while (sim_fault(SIM_FAULT_OPERATOR_RETRY)) {
             plan_operation(SAGA_REQUEST_RETRY, at_ms);
+        }
+        while (sim_fault(SIM_FAULT_RESOLVE)) {
+            plan_operation(SAGA_REQUEST_RESOLVE, at_ms);
+        }
+        while (sim_fault(SIM_FAULT_SETTLE)) {
+            plan_operation(sim_draw_chance(500) ? SAGA_REQUEST_MARK_COMPENSATED
+                                                : SAGA_REQUEST_WRITE_OFF,
+                           at_ms);
         }
         while (sim_draw_chance(300)) {
             plan_operation(SAGA_REQUEST_FIND, at_ms);

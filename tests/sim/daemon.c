@@ -233,9 +233,7 @@ static void start(void *context, uint64_t number) {
     daemon.busy_until_ms = sim_now();
     daemon.next_sweep_ms = sim_now() + SWEEP_MS;
     plan_turn(sim_now());
-    /* What waited is sent again at the permitted rate: 128 sagas at most. */
-    daemon.up_since_ms = saga_coordinator_now(daemon.coordinator) +
-                         INT64_C(128) * 1000 / daemon.limits.resend_per_second;
+    sim_daemon_sends_again();
     sim_network_daemon_up();
 }
 
@@ -276,6 +274,12 @@ uint32_t sim_daemon_life(void) {
 
 const struct saga_coordinator *sim_daemon_coordinator(void) {
     return daemon.coordinator;
+}
+
+void sim_daemon_sends_again(void) {
+    /* At the permitted rate: 128 sagas at most. */
+    daemon.up_since_ms = saga_coordinator_now(daemon.coordinator) +
+                         INT64_C(128) * 1000 / daemon.limits.resend_per_second;
 }
 
 bool sim_daemon_was_late(int64_t at_ms) {
@@ -355,7 +359,7 @@ static void drain(void) {
         sim_trace("daemon     drains");
         saga_engine_drain(daemon.engine);
         sim_check_draining();
-        daemon.drain_until_ms = sim_now() + sim_draw_between(0, 9000);
+        daemon.drain_until_ms = sim_now() + sim_draw_between(1, 9000); /* 0 would be: not */
         daemon.has_drained = true;
     } else if (daemon.drain_until_ms != 0 && sim_now() >= daemon.drain_until_ms &&
                !saga_engine_pending(daemon.engine)) {

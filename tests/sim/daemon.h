@@ -48,6 +48,9 @@ bool sim_daemon_ask(struct saga_request *request);
 /* Of the running daemon, also while it recovers; NULL: there is none. */
 const struct saga_coordinator *sim_daemon_coordinator(void);
 
+/* All that is outstanding is sent again from now on, one after the other. */
+void sim_daemon_sends_again(void);
+
 /* True if, since the engine's time `at_ms`, it was held up: a new epoch, or a slow commit. */
 bool sim_daemon_was_late(int64_t at_ms);
 

@@ -97,6 +97,7 @@ static void lie(const struct sim_command *command, struct book *book) {
         [SAGA_ACTION] = {"DID", "REFUSED", "fenced", "noop", "retry", "fenced"},
         [SAGA_COMPENSATION] = {"UNDID", "STUCK", "noop", "fenced", "retry", "noop"},
         [SAGA_FENCE] = {"done", "rejected", "fenced", "noop", "retry", "done"},
+        [SAGA_SETTLE] = {"done", "rejected", "fenced", "noop", "retry", "done"},
     };
     if (sim_draw_chance(500)) {
         book->tally.acted += command->id.operation == SAGA_ACTION;
@@ -160,6 +161,9 @@ void sim_loose_carry_out(const struct sim_command *command) {
         return;
     case SAGA_FENCE:
         fence(command, book);
+        return;
+    case SAGA_SETTLE: /* of a liar: it keeps no row, and says that it closed it */
+        say(command, "done");
         return;
     }
 }

@@ -36,8 +36,15 @@ enum sim_mark {
     SIM_MARK_CANCEL_REFUSED,
     SIM_MARK_RETRY_TAKEN,
     SIM_MARK_RETRY_REFUSED,
+    SIM_MARK_RESOLVE_TAKEN,
+    SIM_MARK_RESOLVE_PENDING,
+    SIM_MARK_RESOLVE_REFUSED,
+    SIM_MARK_SETTLE_TAKEN, /* mark-compensated, write-off */
+    SIM_MARK_SETTLE_ALREADY,
+    SIM_MARK_SETTLE_REFUSED,
     SIM_MARK_FORCED, /* compensation */
     SIM_MARK_VOIDED, /* a wish, by the pivot's done */
+    SIM_MARK_RESOLUTION_VOIDED,
     SIM_MARK_SAGA_DEADLINE,
     SIM_MARK_STEP_DEADLINE,
     SIM_MARK_PARKED_DEBT,
@@ -52,8 +59,12 @@ enum sim_mark {
     SIM_MARK_TURNED_NEVER_RAN,
     SIM_MARK_TURNED_CANCELLED,
     SIM_MARK_TURNED_DEADLINE,
+    SIM_MARK_TURNED_RESOLVED,
     SIM_MARK_COMPLETED,
     SIM_MARK_COMPENSATED,
+    SIM_MARK_COMPLETED_MANUALLY,
+    SIM_MARK_COMPENSATED_MANUALLY,
+    SIM_MARK_INCONSISTENT,
     SIM_MARK_RELEASED, /* waiting attempts, since their participant answered */
     SIM_MARK_HEADER_ALONE,
     SIM_MARK_NOT_FOUND,
@@ -67,8 +78,8 @@ enum sim_mark {
     SIM_MARK_COUNT,
 };
 
-#define SIM_MARK_STATES 14 /* of the checker's steps */
-#define SIM_MARK_MOVES  20
+#define SIM_MARK_STATES 16 /* of the checker's steps */
+#define SIM_MARK_MOVES  26
 #define SIM_MARK_KINDS  6 /* of failpoints */
 #define SIM_MARK_PLACES 5
 

@@ -157,6 +157,7 @@ static void resent(struct saga_request *request) {
     (void)request;
     resend_life = 0;
     sim_check_resent();
+    sim_daemon_sends_again();
     sim_memory_resume(depth);
 }
 

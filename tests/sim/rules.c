@@ -19,6 +19,8 @@ const char *const sim_state_names[SIM_STATE_COUNT + 1] = {
     [SIM_UNDOING] = "compensating",
     [SIM_UNDONE] = "compensated",
     [SIM_OWED] = "debt",
+    [SIM_CLEARING] = "settling",
+    [SIM_CLEARED] = "settled",
 };
 
 const char *const sim_move_names[SIM_MOVE_COUNT + 1] = {
@@ -43,6 +45,11 @@ const char *const sim_move_names[SIM_MOVE_COUNT + 1] = {
     [SIM_UNDO_DONE] = "compensation done",
     [SIM_UNDO_REJECTED] = "compensation rejected",
     [SIM_UNDO_NOOP] = "compensation noop",
+    [SIM_ISSUE_SETTLE] = "settle issued",
+    [SIM_SETTLE_DONE] = "settle done",
+    [SIM_HAND_SETTLES] = "settled by hand",
+    [SIM_HAND_DONE] = "resolved done",
+    [SIM_HAND_REJECTED] = "resolved rejected",
 };
 
 /* A move, from where it may happen, and what then is. `broken` lists whence it can only
@@ -62,7 +69,10 @@ static const struct rule rules[] = {
     {SIM_ISSUE_FENCE, SIM_ASKING, {SIM_RUNNING, SIM_DOUBTFUL}, {0}},
 
     /* "Backward": whatever may have run. In debt: once more, told by an operator. */
-    {SIM_ISSUE_CLOSE, SIM_CLOSING, {SIM_RUNNING, SIM_DID, SIM_DOUBTFUL, SIM_ASKING, SIM_OWED}, {0}},
+    {SIM_ISSUE_CLOSE,
+     SIM_CLOSING,
+     {SIM_RUNNING, SIM_DID, SIM_DISBELIEVED, SIM_DOUBTFUL, SIM_ASKING, SIM_OWED},
+     {0}},
     {SIM_ISSUE_UNDO,
      SIM_UNDOING,
      {SIM_RUNNING, SIM_DID, SIM_DISBELIEVED, SIM_DOUBTFUL, SIM_ASKING, SIM_OWED, SIM_UNDONE},
@@ -116,6 +126,19 @@ static const struct rule rules[] = {
     {SIM_UNDO_DONE, SIM_UNDONE, {SIM_UNDOING, SIM_OWED}, {0}},
     {SIM_UNDO_REJECTED, SIM_OWED, {SIM_UNDOING, SIM_OWED}, {0}},
     {SIM_UNDO_NOOP, SIM_UNDONE, {SIM_UNDOING, SIM_OWED}, {0}},
+
+    /* "Operators": a debt is settled by hand, and at a participant with a fence not before its
+     * row is closed. A verdict that an operator gives decides the direction, and no more. */
+    {SIM_ISSUE_SETTLE, SIM_CLEARING, {SIM_OWED}, {0}},
+    {SIM_UNSENT, SIM_CLEARING, {SIM_CLEARING}, {0}},
+    {SIM_EXPIRED, SIM_CLEARING, {SIM_CLEARING}, {0}},
+    {SIM_TOLD_RETRY, SIM_CLEARING, {SIM_CLEARING}, {SIM_CLEARING}}, /* it always answers */
+    {SIM_TOLD_UNKNOWN, SIM_CLEARING, {SIM_CLEARING}, {0}},
+    {SIM_IS_ACCEPTED, SIM_CLEARING, {SIM_CLEARING}, {0}},
+    {SIM_SETTLE_DONE, SIM_CLEARED, {SIM_CLEARING}, {0}},
+    {SIM_HAND_SETTLES, SIM_CLEARED, {SIM_OWED}, {0}},
+    {SIM_HAND_DONE, SIM_DID, {SIM_DOUBTFUL, SIM_DISBELIEVED}, {0}},
+    {SIM_HAND_REJECTED, SIM_DISBELIEVED, {SIM_DOUBTFUL, SIM_DISBELIEVED}, {0}},
 };
 
 static bool lists(const enum sim_state *list, size_t room, enum sim_state state) {
@@ -161,6 +184,7 @@ enum sim_move sim_rule_verdict(uint8_t operation, uint8_t verdict) {
         {SAGA_COMPENSATION, SAGA_DONE, SIM_UNDO_DONE},
         {SAGA_COMPENSATION, SAGA_REJECTED, SIM_UNDO_REJECTED},
         {SAGA_COMPENSATION, SAGA_NOOP, SIM_UNDO_NOOP},
+        {SAGA_SETTLE, SAGA_DONE, SIM_SETTLE_DONE},
     };
     for (size_t i = 0; i < sizeof verdicts / sizeof verdicts[0]; i++) {
         if (verdicts[i].operation == operation && verdicts[i].verdict == verdict) {

@@ -26,9 +26,11 @@ enum sim_state {
     SIM_CLOSING,     /* backward, its fence is out */
     SIM_UNDOING,     /* its compensation is out */
     SIM_UNDONE,
-    SIM_OWED, /* its compensation has failed */
+    SIM_OWED,     /* its compensation has failed */
+    SIM_CLEARING, /* an operator settles that: its row is being closed */
+    SIM_CLEARED,  /* settled by an operator */
 };
-#define SIM_STATE_COUNT 13
+#define SIM_STATE_COUNT 15
 
 enum sim_move {
     SIM_ISSUE_ACTION = 1,
@@ -54,8 +56,14 @@ enum sim_move {
     SIM_UNDO_DONE,
     SIM_UNDO_REJECTED,
     SIM_UNDO_NOOP,
+    /* by an operator's hand */
+    SIM_ISSUE_SETTLE,
+    SIM_SETTLE_DONE,
+    SIM_HAND_SETTLES, /* where there is no row */
+    SIM_HAND_DONE,    /* resolved */
+    SIM_HAND_REJECTED,
 };
-#define SIM_MOVE_COUNT 20
+#define SIM_MOVE_COUNT 25
 
 extern const char *const sim_state_names[SIM_STATE_COUNT + 1];
 extern const char *const sim_move_names[SIM_MOVE_COUNT + 1];

@@ -310,7 +310,7 @@ static void reply(const struct sim_command *command, const struct saga_wire_repl
                   reply->attempt, saga_wire_outcome_name(reply->outcome),
                   reply->replayed ? " (replayed)" : "");
     }
-    sim_check_said(&id, verdict_of(reply->outcome));
+    sim_check_said(&id, verdict_of(reply->outcome), reply->replayed);
     sim_network_reply(&back, verdict_of(reply->outcome), reply->body, reply->body_size);
 }
 

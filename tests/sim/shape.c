@@ -186,7 +186,9 @@ static enum sim_doubt doubt_here(enum sim_doubt said, const struct sim_step *ste
 
 static enum sim_doubt draw_one_doubt(void) {
     if (sim_swarm.doubtful) {
-        return sim_draw_chance(700) ? SIM_DOUBT_FENCE : SIM_DOUBT_COMPENSATE;
+        return sim_draw_chance(700)   ? SIM_DOUBT_FENCE
+               : sim_draw_chance(650) ? SIM_DOUBT_PARK
+                                      : SIM_DOUBT_COMPENSATE;
     }
     return (enum sim_doubt)sim_draw_between(SIM_DOUBT_FENCE, SIM_DOUBT_PARK);
 }

@@ -58,6 +58,8 @@ const char *const sim_fault_names[SIM_FAULT_COUNT] = {
     [SIM_FAULT_LOST_ANSWER] = "client's answer lost",
     [SIM_FAULT_CANCEL] = "cancelled",
     [SIM_FAULT_OPERATOR_RETRY] = "retried by an operator",
+    [SIM_FAULT_RESOLVE] = "resolved by an operator",
+    [SIM_FAULT_SETTLE] = "debt settled by an operator",
     [SIM_FAULT_PURGE] = "rows purged",
 };
 
@@ -90,8 +92,9 @@ static void draw_rates(void) {
  * has been given up would be too rare. */
 static void make_doubtful(void) {
     static const enum sim_fault faults[] = {
-        SIM_FAULT_DELAY,  SIM_FAULT_REPLY_DELAY, SIM_FAULT_REPLY_DROP,  SIM_FAULT_DOUBLE,
-        SIM_FAULT_REJECT, SIM_FAULT_CANCEL,      SIM_FAULT_UNDO_REJECT,
+        SIM_FAULT_DELAY,       SIM_FAULT_REPLY_DELAY, SIM_FAULT_REPLY_DROP,
+        SIM_FAULT_DOUBLE,      SIM_FAULT_REJECT,      SIM_FAULT_CANCEL,
+        SIM_FAULT_UNDO_REJECT, SIM_FAULT_RESOLVE,     SIM_FAULT_SETTLE,
     };
     sim_swarm.doubtful = true;
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
@@ -99,6 +102,7 @@ static void make_doubtful(void) {
     }
     sim_swarm.rates[SIM_FAULT_REPLY_DELAY] += 200;
     sim_swarm.rates[SIM_FAULT_REJECT] += 100;
+    sim_swarm.rates[SIM_FAULT_SETTLE] += 300;
 }
 
 void sim_swarm_begin(void) {

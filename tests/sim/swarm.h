@@ -62,7 +62,9 @@ enum sim_fault {
     SIM_FAULT_LOST_ANSWER,
     SIM_FAULT_CANCEL,
     SIM_FAULT_OPERATOR_RETRY,
-    SIM_FAULT_PURGE, /* of participants' rows, while sagas are open, after a long blackout */
+    SIM_FAULT_RESOLVE,
+    SIM_FAULT_SETTLE, /* mark-compensated, write-off */
+    SIM_FAULT_PURGE,  /* of participants' rows, while sagas are open, after a long blackout */
     SIM_FAULT_COUNT,
 };
 

@@ -1,0 +1,472 @@
+#include "broker.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "askers.h"
+#include "command_message.h"
+#include "delivered_message.h"
+#include "reply.h"
+
+/* So long what was handed over may take to be confirmed at the end. */
+#define DRAIN_MS 1000
+/* How often it is said that commands find no queue. */
+#define UNROUTABLE_EVERY_MS 10000
+#define NAME_SIZE           (SAGA_AMQP_SHORT_BYTES_MAX + 1)
+
+enum { QUEUE_REPLIES = 0, QUEUE_STARTS };
+
+struct saga_broker {
+    struct saga_broker_options options;
+    char reply_queue[NAME_SIZE];
+    char reply_dead[NAME_SIZE];
+    struct saga_command_envelope envelope;
+    struct saga_amqp_publisher *publisher;
+    struct saga_amqp_consumer *consumer;
+    struct saga_askers *askers; /* the engine's thread alone */
+
+    /* The consumer's thread alone. */
+    struct saga_request *gathered_first;
+    struct saga_request *gathered_last;
+
+    pthread_mutex_t mutex; /* for all of these */
+    bool stopped;
+    bool publishes, consumes; /* connected */
+    struct saga_request resend;
+    bool resending, resend_again;
+    struct saga_request *held; /* starts for which there was no room */
+    int64_t unroutable_said_ms;
+    uint64_t unroutable_unsaid;
+    struct saga_broker_state state; /* but for the counts of publisher and consumer */
+};
+
+static void lock(struct saga_broker *broker) {
+    (void)pthread_mutex_lock(&broker->mutex);
+}
+
+static void unlock(struct saga_broker *broker) {
+    (void)pthread_mutex_unlock(&broker->mutex);
+}
+
+__attribute__((format(printf, 3, 4))) static void say(struct saga_broker *broker, bool alarming,
+                                                      const char *format, ...) {
+    char text[1400];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    broker->options.say(broker->options.context, alarming, text);
+}
+
+/* To the engine; false: it takes nothing any more. */
+static bool put(struct saga_broker *broker, struct saga_request *requests) {
+    lock(broker);
+    const bool taken = !broker->stopped;
+    if (taken) { /* under the mutex: nothing is put once saga_broker_stop() has been left */
+        saga_inbox_put(broker->options.inbox, requests);
+    }
+    unlock(broker);
+    return taken;
+}
+
+/* ----------------------------------------------------------------- topology */
+
+static enum saga_error declare_queue(struct saga_amqp_link *link, const char *name,
+                                     const char *dead, struct saga_fault *fault) {
+    const struct saga_amqp_queue letters = {.name = dead};
+    const struct saga_amqp_queue queue = {.name = name, .dead_letter_queue = dead};
+    const enum saga_error error = saga_amqp_link_queue(link, &letters, fault);
+    return error == SAGA_OK ? saga_amqp_link_queue(link, &queue, fault) : error;
+}
+
+static enum saga_error declare_exchange(struct saga_broker *broker, struct saga_amqp_link *link,
+                                        const char *name, struct saga_fault *fault) {
+    const enum saga_error error = saga_amqp_link_exchange(link, name, fault);
+    return error == SAGA_OK
+               ? saga_amqp_link_bind(link, broker->reply_queue, name, broker->reply_queue, fault)
+               : error;
+}
+
+/* On each connection: whichever comes first, an answer finds its queue. */
+static enum saga_error prepare(void *context, struct saga_amqp_link *link,
+                               struct saga_fault *fault) {
+    struct saga_broker *broker = context;
+    enum saga_error error = declare_queue(link, broker->reply_queue, broker->reply_dead, fault);
+    if (error == SAGA_OK) {
+        error =
+            declare_queue(link, SAGA_BROKER_START_QUEUE, SAGA_BROKER_START_QUEUE ".dead", fault);
+    }
+    if (error == SAGA_OK) {
+        error = declare_exchange(broker, link, SAGA_BROKER_EXCHANGE, fault);
+    }
+    for (size_t i = 0; i < broker->options.exchange_count && error == SAGA_OK; i++) {
+        error = declare_exchange(broker, link, broker->options.exchanges[i], fault);
+    }
+    return error;
+}
+
+/* ------------------------------------------------------------- lost and found */
+
+static struct saga_broker *broker_of_resend(struct saga_request *request) {
+    return request->context;
+}
+
+static void resend_answered(struct saga_request *request) {
+    struct saga_broker *broker = broker_of_resend(request);
+    lock(broker);
+    const bool again = broker->resend_again;
+    broker->resending = again;
+    broker->resend_again = false;
+    unlock(broker);
+    if (again) {
+        (void)put(broker, request);
+    }
+}
+
+/* Both connections are there: whatever was handed over before may be lost, and so may the
+ * answers. */
+static void ask_to_resend(struct saga_broker *broker) {
+    lock(broker);
+    const bool first = !broker->resending;
+    broker->resend_again = !first;
+    broker->resending = true;
+    unlock(broker);
+    if (first) {
+        broker->resend = (struct saga_request){
+            .type = SAGA_REQUEST_RESEND, .answered = resend_answered, .context = broker};
+        (void)put(broker, &broker->resend);
+    }
+}
+
+static void turned(struct saga_broker *broker, bool *which, bool up, const char *what,
+                   const char *why) {
+    lock(broker);
+    *which = up;
+    const bool both = broker->publishes && broker->consumes;
+    broker->state.up = both;
+    if (!up) {
+        (void)snprintf(broker->state.why, sizeof broker->state.why, "%s", why);
+    }
+    const bool stopped = broker->stopped;
+    unlock(broker);
+    if (!stopped) {
+        say(broker, !up, "broker: %s: %s", what, why);
+    }
+    if (both) {
+        ask_to_resend(broker);
+    }
+}
+
+static void publisher_turned(void *context, bool up, const char *why) {
+    struct saga_broker *broker = context;
+    turned(broker, &broker->publishes, up, "commands", why);
+}
+
+static void consumer_turned(void *context, bool up, const char *why) {
+    struct saga_broker *broker = context;
+    turned(broker, &broker->consumes, up, "replies", why);
+}
+
+/* ----------------------------------------------------------------- commands */
+
+static struct saga_command_message *message_of(struct saga_amqp_outgoing *outgoing) {
+    return (struct saga_command_message *)(void *)outgoing; /* its first member */
+}
+
+static void unsent_answered(struct saga_request *request) {
+    free(request->context);
+}
+
+static int64_t now_ms(void) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void complain_unroutable(struct saga_broker *broker, const char *name) {
+    const int64_t now = now_ms();
+    lock(broker);
+    const uint64_t more = broker->unroutable_unsaid;
+    const bool due =
+        broker->unroutable_said_ms == 0 || now - broker->unroutable_said_ms >= UNROUTABLE_EVERY_MS;
+    broker->unroutable_unsaid = due ? 0 : more + 1;
+    broker->unroutable_said_ms = due ? now : broker->unroutable_said_ms;
+    unlock(broker);
+    if (due) {
+        say(broker, true,
+            "broker: no queue takes %s (and %llu commands since it was said last): is the "
+            "participant running, and its queue bound? It is tried again",
+            name, (unsigned long long)more);
+    }
+}
+
+static void settled(struct saga_amqp_outgoing *outgoing, enum saga_amqp_fate fate) {
+    struct saga_command_message *message = message_of(outgoing);
+    struct saga_broker *broker = outgoing->context;
+    if (fate == SAGA_AMQP_UNROUTABLE) {
+        complain_unroutable(broker, outgoing->message.routing_key);
+    }
+    message->unsent.answered = unsent_answered;
+    message->unsent.context = message;
+    const bool unsent = fate == SAGA_AMQP_UNROUTABLE || fate == SAGA_AMQP_UNSENT;
+    if (!unsent || !put(broker, &message->unsent)) {
+        free(message);
+    }
+}
+
+bool saga_broker_send(void *context, const struct saga_dispatch *dispatch) {
+    struct saga_broker *broker = context;
+    struct saga_command_message *message = saga_command_message_make(dispatch, &broker->envelope);
+    if (message == NULL) {
+        return false;
+    }
+    message->outgoing.settled = settled;
+    message->outgoing.context = broker;
+    if (!saga_amqp_publisher_put_later(broker->publisher, &message->outgoing)) {
+        free(message);
+        return false;
+    }
+    return true;
+}
+
+void saga_broker_push(void *context) {
+    struct saga_broker *broker = context;
+    saga_amqp_publisher_push(broker->publisher);
+    saga_amqp_consumer_push(broker->consumer);
+}
+
+/* ------------------------------------------------------------ whoever starts */
+
+static void tell(struct saga_broker *broker, const struct saga_asker *asker, const char *type,
+                 char *body) {
+    struct saga_amqp_outgoing *answer = saga_asker_message(asker, type, body);
+    if (answer != NULL && !saga_amqp_publisher_put(broker->publisher, answer)) {
+        answer->settled(answer, SAGA_AMQP_UNSENT);
+    }
+}
+
+void saga_broker_changed(struct saga_broker *broker, const struct saga_id *id, const char *status) {
+    struct saga_asker *asker = saga_askers_leave(broker->askers, id, status);
+    if (asker != NULL) {
+        tell(broker, asker, "saga.ended", saga_asker_outcome(id, status));
+        free(asker);
+    }
+}
+
+static void start_answered(struct saga_request *request) {
+    struct saga_delivered_message *start = (struct saga_delivered_message *)(void *)request;
+    struct saga_broker *broker = request->context;
+    const struct saga_asker asker = {.reply_to = start->reply_to,
+                                     .correlation_id = start->correlation_id,
+                                     .persistent = start->persistent};
+    const bool started =
+        request->result == SAGA_RESULT_CREATED || request->result == SAGA_RESULT_OK;
+    if (request->result == SAGA_RESULT_FULL) { /* later: until then the queue keeps the others */
+        lock(broker);
+        broker->state.starts_held_up++;
+        request->next = broker->held;
+        broker->held = request;
+        unlock(broker);
+        return;
+    }
+    if (request->result == SAGA_RESULT_DRAINING) { /* goes back to the queue with the connection */
+        free(start);
+        return;
+    }
+    if (started && asker.reply_to != NULL) {
+        const struct saga_listing *saga = &start->listing;
+        tell(broker, &asker, "saga.started", saga_asker_outcome(&saga->id, saga->status));
+        if (!saga_askers_join(broker->askers, &saga->id, saga->status, &asker)) {
+            say(broker, true, "broker: no memory to remember whom to tell of a saga's end");
+        }
+    } else if (asker.reply_to != NULL) {
+        tell(broker, &asker, "saga.refused", saga_asker_refusal(request->text));
+    }
+    if (!started) {
+        lock(broker);
+        broker->state.refused++;
+        unlock(broker);
+        say(broker, true, "broker: a start is refused: %s", request->text);
+    }
+    saga_amqp_consumer_settle_later(broker->consumer, start->ticket,
+                                    started ? SAGA_AMQP_ACK : SAGA_AMQP_REJECT);
+    free(start);
+}
+
+/* ------------------------------------------------------------------- replies */
+
+static void reply_answered(struct saga_request *request) {
+    struct saga_delivered_message *reply = (struct saga_delivered_message *)(void *)request;
+    struct saga_broker *broker = request->context;
+    const bool taken = request->result == SAGA_RESULT_OK;
+    if (!taken) {
+        lock(broker);
+        broker->state.refused++;
+        unlock(broker);
+        say(broker, true, "broker: a reply is refused, and goes to %s: %s", broker->reply_dead,
+            request->text);
+    }
+    saga_amqp_consumer_settle_later(broker->consumer, reply->ticket,
+                                    taken ? SAGA_AMQP_ACK : SAGA_AMQP_REJECT);
+    free(reply);
+}
+
+static void delivered(void *context, size_t queue, const struct saga_amqp_message *message,
+                      struct saga_amqp_ticket ticket) {
+    struct saga_broker *broker = context;
+    const bool is_reply = queue == QUEUE_REPLIES;
+    const char *why;
+    struct saga_delivered_message *made =
+        is_reply ? saga_delivered_reply(message, &why) : saga_delivered_start(message, &why);
+    if (made == NULL) {
+        lock(broker);
+        broker->state.malformed += why != NULL;
+        unlock(broker);
+        say(broker, true, "broker: %s", why != NULL ? why : "no memory for a message");
+        saga_amqp_consumer_settle(broker->consumer, ticket,
+                                  why != NULL ? SAGA_AMQP_REJECT : SAGA_AMQP_REQUEUE);
+        return;
+    }
+    made->ticket = ticket;
+    made->request.answered = is_reply ? reply_answered : start_answered;
+    made->request.context = broker;
+    made->request.next = NULL;
+    if (broker->gathered_last != NULL) {
+        broker->gathered_last->next = &made->request;
+    } else {
+        broker->gathered_first = &made->request;
+    }
+    broker->gathered_last = &made->request;
+}
+
+static void free_requests(struct saga_request *requests) {
+    while (requests != NULL) {
+        struct saga_request *next = requests->next;
+        free(requests); /* the first member of what was allocated */
+        requests = next;
+    }
+}
+
+static void gathered(void *context) {
+    struct saga_broker *broker = context;
+    struct saga_request *requests = broker->gathered_first;
+    broker->gathered_first = broker->gathered_last = NULL;
+    if (requests != NULL && !put(broker, requests)) {
+        free_requests(requests);
+    }
+}
+
+/* About once a second: perhaps there is room now. */
+static void pulse(void *context) {
+    struct saga_broker *broker = context;
+    lock(broker);
+    struct saga_request *held = broker->held;
+    broker->held = NULL;
+    unlock(broker);
+    if (held != NULL && !put(broker, held)) {
+        free_requests(held);
+    }
+}
+
+/* ------------------------------------------------------------- open and close */
+
+static struct saga_amqp_link_options link_options(const struct saga_broker_options *options,
+                                                  const char *name) {
+    return (struct saga_amqp_link_options){
+        .address = options->address,
+        .name = name,
+        .ca_file = options->ca_file,
+        .certificate = options->certificate,
+        .key = options->key,
+        .timeout_ms = SAGA_AMQP_TIMEOUT_MS,
+        .heartbeat_s = SAGA_AMQP_HEARTBEAT_S,
+        .body_bytes_max = SAGA_REPLY_BYTES_MAX,
+    };
+}
+
+static enum saga_error connect_both(struct saga_broker *broker, struct saga_fault *fault) {
+    const struct saga_broker_options *options = &broker->options;
+    const struct saga_amqp_consumer_options consumer = {
+        .link = link_options(options, "sagad: replies"),
+        .queues = {[QUEUE_REPLIES] = broker->reply_queue, [QUEUE_STARTS] = SAGA_BROKER_START_QUEUE},
+        .seed = options->seed,
+        .context = broker,
+        .prepare = prepare,
+        .delivered = delivered,
+        .gathered = gathered,
+        .pulse = pulse,
+        .turned = consumer_turned,
+    };
+    const struct saga_amqp_publisher_options publisher = {
+        .link = link_options(options, "sagad: commands"),
+        .seed = ~options->seed,
+        .context = broker,
+        .prepare = prepare,
+        .turned = publisher_turned,
+    };
+    enum saga_error error = saga_amqp_publisher_open(&broker->publisher, &publisher, fault);
+    return error == SAGA_OK ? saga_amqp_consumer_open(&broker->consumer, &consumer, fault) : error;
+}
+
+enum saga_error saga_broker_open(struct saga_broker **broker,
+                                 const struct saga_broker_options *options,
+                                 struct saga_fault *fault) {
+    struct saga_broker *opened = calloc(1, sizeof *opened);
+    if (opened == NULL) {
+        return saga_fault_set(fault, SAGA_ERROR_FAILED, "no memory for the broker's transport");
+    }
+    opened->options = *options;
+    (void)snprintf(opened->reply_queue, NAME_SIZE, "saga.replies.%s", options->log_id);
+    (void)snprintf(opened->reply_dead, NAME_SIZE, "saga.replies.%s.dead", options->log_id);
+    (void)snprintf(opened->state.why, sizeof opened->state.why, "not connected yet");
+    opened->envelope = (struct saga_command_envelope){.exchange = SAGA_BROKER_EXCHANGE,
+                                                      .reply_to = opened->reply_queue,
+                                                      .persistent = options->persistent};
+    (void)pthread_mutex_init(&opened->mutex, NULL);
+    opened->askers = saga_askers_open();
+    const enum saga_error error = opened->askers == NULL
+                                      ? saga_fault_set(fault, SAGA_ERROR_FAILED, "no memory")
+                                      : connect_both(opened, fault);
+    if (error != SAGA_OK) {
+        saga_broker_close(opened);
+        return error;
+    }
+    *broker = opened;
+    return SAGA_OK;
+}
+
+void saga_broker_look(struct saga_broker *broker, struct saga_broker_state *state) {
+    lock(broker);
+    *state = broker->state;
+    unlock(broker);
+    saga_amqp_publisher_count(broker->publisher, &state->publisher);
+    saga_amqp_consumer_count(broker->consumer, &state->consumer);
+}
+
+void saga_broker_stop(struct saga_broker *broker) {
+    lock(broker);
+    broker->stopped = true;
+    unlock(broker);
+    saga_amqp_consumer_stop(broker->consumer);
+}
+
+void saga_broker_close(struct saga_broker *broker) {
+    if (broker == NULL) {
+        return;
+    }
+    lock(broker);
+    broker->stopped = true;
+    unlock(broker);
+    saga_amqp_consumer_close(broker->consumer);
+    saga_amqp_publisher_close(broker->publisher, DRAIN_MS);
+    free_requests(broker->held);
+    free_requests(broker->gathered_first);
+    saga_askers_close(broker->askers);
+    (void)pthread_mutex_destroy(&broker->mutex);
+    free(broker);
+}

@@ -1,0 +1,227 @@
+/* Sagas that are started by a message to the queue saga.start: one for each key,
+ * an answer for whoever wants one, and the dead letters for what starts nothing. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker_fixture.h"
+#include "check_run.h"
+
+#define INPUT "{\"parking_slot_ref_no\": \"a:k\"}"
+
+static struct raw_participant parking, customer;
+
+static void begin(int host) {
+    fixture_begin(host, NULL);
+    raw_open(&parking, "parking");
+    raw_open_queue(&customer, "answers");
+    fixture_start_connected();
+}
+
+static void end(void) {
+    raw_close(&parking);
+    raw_close(&customer);
+    fixture_stop();
+}
+
+static struct saga_amqp_message start_message(const char *key, const char *input) {
+    return (struct saga_amqp_message){
+        .exchange = "",
+        .routing_key = "saga.start",
+        .message_id = key,
+        .type = "park",
+        .correlation_id = "my order",
+        .reply_to = "answers",
+        .content_type = "application/json",
+        .mandatory = true,
+        .persistent = true,
+        .body = input,
+        .body_size = strlen(input),
+    };
+}
+
+static void ask(const char *key, const char *input) {
+    const struct saga_amqp_message message = start_message(key, input);
+    raw_publish(&customer, &message);
+}
+
+/* The next answer: of this type, about the customer's order; a member of it. */
+static const char *answer(const char *type, const char *member) {
+    static char text[512];
+    struct raw_command got;
+    raw_next(&customer, &got);
+    ck_assert_str_eq(got.name, type);
+    ck_assert_str_eq(got.id, "my order");
+    ck_assert_str_eq(customer.event.message.content_type, "application/json");
+    json_t *json = json_loads(got.body, JSON_REJECT_DUPLICATES, NULL);
+    ck_assert_msg(json_is_object(json), "%s", got.body);
+    ck_assert_uint_eq(json_object_size(json), strcmp(type, "saga.refused") == 0 ? 1 : 2);
+    const char *value = json_string_value(json_object_get(json, member));
+    ck_assert_msg(value != NULL, "%s", got.body);
+    (void)snprintf(text, sizeof text, "%s", value);
+    json_decref(json);
+    return text;
+}
+
+static void reply_done(const char *name, const char *outcome) {
+    struct raw_command command;
+    raw_next_named(&parking, name, &command);
+    raw_reply(&parking, &command, outcome, NULL);
+}
+
+START_TEST(a_start_is_answered_at_once_and_at_the_end) {
+    char id[API_ID_SIZE];
+    begin(1);
+    ask("k", INPUT);
+    (void)snprintf(id, sizeof id, "%s", answer("saga.started", "id"));
+    ck_assert(raw_hears_nothing(&customer, 0)); /* the end has not come */
+    reply_done("parking.block", "done");
+    reply_done("parking.reserve", "done");
+    fixture_expect(id, "completed");
+    ck_assert_str_eq(answer("saga.ended", "status"), "completed");
+    ask("refused", INPUT);
+    (void)snprintf(id, sizeof id, "%s", answer("saga.started", "id"));
+    reply_done("parking.block", "rejected");
+    ck_assert_str_eq(answer("saga.ended", "id"), id);
+    fixture_expect(id, "compensated");
+    ck_assert_int_eq(fixture_messages_in("saga.start"), 0);
+    ck_assert_int_eq(fixture_messages_in("saga.start.dead"), 0);
+    end();
+}
+END_TEST
+
+START_TEST(a_key_starts_one_saga_however_often) {
+    char id[API_ID_SIZE];
+    begin(2);
+    ask("k", INPUT);
+    (void)snprintf(id, sizeof id, "%s", answer("saga.started", "id"));
+    ask("k", "{ \"parking_slot_ref_no\" : \"a:k\" }"); /* the same input */
+    ck_assert_str_eq(answer("saga.started", "id"), id);
+    ask("k", "{\"parking_slot_ref_no\": \"b:k\"}"); /* another one */
+    ck_assert_ptr_nonnull(strstr(answer("saga.refused", "error"), id));
+    ck_assert_int_eq(fixture_count("starts.started"), 1);
+    ck_assert_int_eq(fixture_count("starts.started_again"), 1);
+    ck_assert_int_eq(fixture_count("starts.conflicts"), 1);
+    reply_done("parking.block", "done");
+    reply_done("parking.reserve", "done");
+    ck_assert_str_eq(answer("saga.ended", "id"), id); /* once, though it was asked for twice */
+    ask("k", INPUT);                                  /* of a saga that has ended */
+    ck_assert_str_eq(answer("saga.started", "status"), "completed");
+    ck_assert(raw_hears_nothing(&customer, 300));
+    ck_assert_int_eq(fixture_messages_in("saga.start"), 0);
+    ck_assert_int_eq(fixture_messages_in("saga.start.dead"), 1);
+    end();
+}
+END_TEST
+
+START_TEST(what_starts_nothing_is_buried_once) {
+    static char huge[(1u << 20) + 2];
+    begin(3);
+    struct saga_amqp_message message = start_message(NULL, INPUT);
+    raw_publish(&customer, &message);
+    message = start_message("caf\xc3\xa9", INPUT);
+    raw_publish(&customer, &message);
+    message = start_message("k1", INPUT);
+    message.type = NULL;
+    raw_publish(&customer, &message);
+    fixture_await_count("broker.replies.malformed", 3);
+    message = start_message("k2", INPUT);
+    message.type = "p\xc3\xa4rk";
+    raw_publish(&customer, &message);
+    ck_assert_ptr_nonnull(strstr(answer("saga.refused", "error"), "park"));
+    ask("k3", "[]");
+    ck_assert_ptr_nonnull(strstr(answer("saga.refused", "error"), "object"));
+    ask("k4", "");
+    (void)answer("saga.refused", "error");
+    memset(huge, ' ', sizeof huge - 1);
+    ask("k5", huge); /* not even read */
+    fixture_await_count("broker.replies.oversized", 1);
+    fixture_await_count("broker.replies.dead_lettered", 6);
+    ck_assert_int_eq(fixture_count("broker.replies.refused"), 3);
+    ck_assert_int_eq(fixture_count("sagas.known"), 0);
+    ask("k4", INPUT); /* no key was used up */
+    (void)answer("saga.started", "id");
+    reply_done("parking.block", "rejected");
+    (void)answer("saga.ended", "id");
+    ck_assert_int_eq(fixture_messages_in("saga.start.dead"), 7);
+    ck_assert_int_eq(fixture_messages_in("saga.start"), 0);
+    ck_assert_int_eq(fixture_count("broker.replies.connections"), 1);
+    end();
+}
+END_TEST
+
+START_TEST(an_asker_that_has_gone_holds_nobody_up) {
+    begin(4);
+    struct saga_amqp_message message = start_message("k", INPUT);
+    message.reply_to = "no.such.queue";
+    raw_publish(&customer, &message);
+    message = start_message("k2", INPUT);
+    message.reply_to = NULL;
+    raw_publish(&customer, &message);
+    for (int i = 0; i < 2; i++) {
+        reply_done("parking.block", "rejected");
+    }
+    ask("k3", INPUT);
+    (void)answer("saga.started", "id");
+    reply_done("parking.block", "rejected");
+    (void)answer("saga.ended", "id");
+    ck_assert_int_eq(fixture_count("broker.commands.connections"), 1);
+    end();
+}
+END_TEST
+
+START_TEST(after_a_restart_who_asks_again_is_told) {
+    char id[API_ID_SIZE];
+    begin(5);
+    ask("k", INPUT);
+    (void)snprintf(id, sizeof id, "%s", answer("saga.started", "id"));
+    fixture_kill(); /* and with it the memory of who asked */
+    ask("k", INPUT);
+    fixture_start_connected();
+    ck_assert_str_eq(answer("saga.started", "id"), id);
+    reply_done("parking.block", "done");
+    reply_done("parking.reserve", "done");
+    ck_assert_str_eq(answer("saga.ended", "id"), id);
+    ck_assert(raw_hears_nothing(&customer, 300));
+    end();
+}
+END_TEST
+
+START_TEST(a_start_is_acknowledged_after_its_commit) {
+    fixture_begin(6, NULL);
+    raw_open(&parking, "parking");
+    raw_open_queue(&customer, "answers");
+    ck_assert_int_eq(setenv("SAGAD_FAILPOINT", "start:after_append:1", 1), 0);
+    fixture_start_at(SAGAD_FAILPOINTS, fixture_url());
+    (void)fixture_await_connected(true, 20000);
+    ask("k", INPUT);
+    ck_assert(daemon_await_end(&fixture_daemon, 20000)); /* it died of it */
+    ck_assert(raw_hears_nothing(&customer, 0));
+    fixture_start_connected();
+    (void)answer("saga.started", "id");
+    ck_assert_int_eq(fixture_count("sagas.known"), 1);
+    reply_done("parking.block", "rejected");
+    (void)answer("saga.ended", "id");
+    ck_assert_int_eq(fixture_messages_in("saga.start"), 0);
+    end();
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("broker start");
+    TCase *tests = tcase_create("start");
+    tcase_add_checked_fixture(tests, fixture_open_daemon, fixture_close_daemon);
+    tcase_set_timeout(tests, 120);
+    tcase_add_test(tests, a_start_is_answered_at_once_and_at_the_end);
+    tcase_add_test(tests, a_key_starts_one_saga_however_often);
+    tcase_add_test(tests, what_starts_nothing_is_buried_once);
+    tcase_add_test(tests, an_asker_that_has_gone_holds_nobody_up);
+    tcase_add_test(tests, after_a_restart_who_asks_again_is_told);
+    tcase_add_test(tests, a_start_is_acknowledged_after_its_commit);
+    suite_add_tcase(suite, tests);
+    fixture_open_node(6);
+    const int status = check_run(suite);
+    fixture_close_node();
+    return status;
+}
