@@ -363,7 +363,8 @@ END_TEST
 static const uint8_t empty_delivery[] = {
     1,   0,    1, 0, 0, 0, 19, 0, 60, 0, 60, 1, '0', 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 'e', 1,
     'k', 0xce, 2, 0, 1, 0, 0,  0, 14, 0, 60, 0, 0,   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xce};
-#define TAG_AT 13
+#define TAG_AT       13
+#define REJECT_BYTES 21
 
 static void play_deliveries_without_listening(struct scripted_peer *peer) {
     static uint8_t deliveries[MANY][sizeof empty_delivery];
@@ -371,6 +372,7 @@ static void play_deliveries_without_listening(struct scripted_peer *peer) {
     if (!serve(peer)) {
         return;
     }
+    script_narrow(peer);
     while (!script_is_gone(peer)) {
         for (size_t i = 0; i < MANY; i++) {
             memcpy(deliveries[i], empty_delivery, sizeof empty_delivery);
@@ -379,8 +381,12 @@ static void play_deliveries_without_listening(struct scripted_peer *peer) {
                 deliveries[i][TAG_AT + byte] = (uint8_t)(tag >> 8 * (7 - byte));
             }
         }
+        const size_t unread = script_unread(peer);
         script_write(peer, deliveries, sizeof deliveries);
-        (void)usleep(20000); /* it may settle them: there is room for more, in good faith */
+        /* It settles them, and there is room for more; until no more goes into the sockets. */
+        for (int i = 0; i < 300 && script_unread(peer) < unread + MANY * REJECT_BYTES; i++) {
+            (void)usleep(1000);
+        }
     }
 }
 

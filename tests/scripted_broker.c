@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <check.h>
+#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -9,6 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -57,6 +59,22 @@ void script_cut_after(struct scripted_peer *peer, size_t bytes) {
 
 size_t script_written(const struct scripted_peer *peer) {
     return peer->written;
+}
+
+static void narrow(int descriptor, int which) {
+    const int bytes = 16384;
+    ck_assert_int_eq(setsockopt(descriptor, SOL_SOCKET, which, &bytes, sizeof bytes), 0);
+}
+
+void script_narrow(struct scripted_peer *peer) {
+    narrow(peer->connection, SO_RCVBUF);
+    narrow(scripted_broker_client(), SO_SNDBUF);
+}
+
+size_t script_unread(const struct scripted_peer *peer) {
+    int unread = 0;
+    ck_assert_int_eq(ioctl(peer->connection, FIONREAD, &unread), 0);
+    return (size_t)unread;
 }
 
 bool script_is_gone(const struct scripted_peer *peer) {
@@ -438,6 +456,24 @@ void scripted_broker_start(void (*play)(struct scripted_peer *peer), void *conte
 
 uint16_t scripted_broker_port(void) {
     return broker.port;
+}
+
+int scripted_broker_client(void) {
+    DIR *descriptors = opendir("/proc/self/fd");
+    ck_assert_ptr_nonnull(descriptors);
+    int found = -1;
+    for (struct dirent *entry; found < 0 && (entry = readdir(descriptors)) != NULL;) {
+        struct sockaddr_in peer = {0};
+        socklen_t size = sizeof peer;
+        const int descriptor = (int)strtol(entry->d_name, NULL, 10);
+        if (getpeername(descriptor, (struct sockaddr *)&peer, &size) == 0 &&
+            peer.sin_family == AF_INET && ntohs(peer.sin_port) == broker.port) {
+            found = descriptor;
+        }
+    }
+    (void)closedir(descriptors);
+    ck_assert_int_ge(found, 0);
+    return found;
 }
 
 void scripted_broker_stop(void) {

@@ -69,6 +69,8 @@ struct scripted_peer;
 /* One script at a time; `context` is what script_context() gives. */
 void scripted_broker_start(void (*play)(struct scripted_peer *peer), void *context);
 uint16_t scripted_broker_port(void);
+/* The descriptor of this process that is connected to it, whoever opened it. */
+int scripted_broker_client(void);
 /* Ends the connection that is being played, and waits for the thread. */
 void scripted_broker_stop(void);
 
@@ -83,6 +85,10 @@ void script_slice(struct scripted_peer *peer, size_t bytes);
 /* The connection ends when so many bytes have left. */
 void script_cut_after(struct scripted_peer *peer, size_t bytes);
 size_t script_written(const struct scripted_peer *peer);
+/* From now on little is taken by a socket that nobody reads. */
+void script_narrow(struct scripted_peer *peer);
+/* How many bytes have come that were not read. */
+size_t script_unread(const struct scripted_peer *peer);
 /* For a script without end: nobody reads it any more. */
 bool script_is_gone(const struct scripted_peer *peer);
 
