@@ -42,7 +42,8 @@ void broker_node_kill(struct broker_node *node); /* SIGKILL */
 void broker_node_pause(struct broker_node *node);
 void broker_node_resume(struct broker_node *node);
 
-/* The memory alarm: publishers are blocked while it is on. */
+/* The memory alarm. While it is on, a connection is blocked by its next publish, which may itself
+ * still be taken. */
 void broker_node_alarm(struct broker_node *node, bool on);
 
 /* All of its state is gone when it is started again. It must not run. */

@@ -120,23 +120,33 @@ static enum saga_amqp_event_type next_event(struct saga_amqp_link *link) {
     return event.type;
 }
 
-static enum saga_amqp_event_type publish(struct saga_amqp_link *link) {
+static void publish(struct saga_amqp_link *link) {
     const struct saga_amqp_message message = {.exchange = "", .routing_key = "alarmed"};
     ck_assert_int_eq(saga_amqp_link_publish(link, &message, &fault), SAGA_OK);
-    return next_event(link);
 }
 
+/* The broker says these two, in any order. */
+static void expect_both(struct saga_amqp_link *link, enum saga_amqp_event_type one,
+                        enum saga_amqp_event_type other) {
+    const enum saga_amqp_event_type first = next_event(link), second = next_event(link);
+    ck_assert_msg((first == one && second == other) || (first == other && second == one),
+                  "%d and %d, not %d and %d", first, second, one, other);
+}
+
+/* With an alarm a connection is blocked by its next publish, which may still be taken itself:
+ * nothing follows the header of a message without a body. What comes then is not read. */
 START_TEST(an_alarm_blocks_publishers) {
     declare("alarmed");
     struct saga_amqp_link *link = connected(&node);
     ck_assert_int_eq(saga_amqp_link_confirm(link, &fault), SAGA_OK);
-    ck_assert_int_eq(publish(link), SAGA_AMQP_CONFIRMED);
+    publish(link);
+    ck_assert_int_eq(next_event(link), SAGA_AMQP_CONFIRMED);
     broker_node_alarm(&node, true);
-    ck_assert_int_eq(publish(link), SAGA_AMQP_BLOCKED);
+    publish(link);
+    expect_both(link, SAGA_AMQP_BLOCKED, SAGA_AMQP_CONFIRMED);
+    publish(link);
     broker_node_alarm(&node, false);
-    const enum saga_amqp_event_type first = next_event(link), second = next_event(link);
-    ck_assert((first == SAGA_AMQP_UNBLOCKED && second == SAGA_AMQP_CONFIRMED) ||
-              (first == SAGA_AMQP_CONFIRMED && second == SAGA_AMQP_UNBLOCKED));
+    expect_both(link, SAGA_AMQP_UNBLOCKED, SAGA_AMQP_CONFIRMED);
     saga_amqp_link_close(link);
 }
 END_TEST
@@ -232,11 +242,14 @@ int main(void) {
     tcase_add_test(one, what_is_durable_outlives_a_kill);
     tcase_add_test(one, what_is_wiped_is_gone);
     tcase_add_test(one, a_paused_node_is_silent);
-    tcase_add_test(one, an_alarm_blocks_publishers);
     tcase_add_test(one, rabbitmqctl_answers);
     tcase_add_test(one, a_running_node_is_not_wiped);
     tcase_add_test(one, another_node_is_its_own_and_ends_with_its_owner);
     suite_add_tcase(suite, one);
+    TCase *alarm_case = tcase_create("alarm");
+    tcase_set_timeout(alarm_case, 120);
+    tcase_add_test(alarm_case, an_alarm_blocks_publishers);
+    suite_add_tcase(suite, alarm_case);
     broker_node_open(&node);
     const int status = check_run(suite);
     broker_node_close(&node);
