@@ -836,6 +836,9 @@ static enum saga_error take_frame(struct saga_amqp_link *link, const amqp_frame_
                                   struct content *complete, struct saga_fault *fault) {
     struct content *content = &link->content;
     enum saga_error error = SAGA_OK;
+    if (frame->frame_type == AMQP_FRAME_HEARTBEAT) {
+        return SAGA_OK; /* the library keeps those that come in the middle of a publish */
+    }
     if (!is_of_our_channel(frame)) {
         return nonsense(fault, "a frame on a channel that was not opened for it");
     }

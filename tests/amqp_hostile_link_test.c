@@ -808,6 +808,46 @@ START_TEST(what_no_frame_can_hold_is_not_begun) {
 }
 END_TEST
 
+#define SLOW_COUNT 100
+#define SLOW_BYTES (256u << 10)
+
+static void play_beats_and_does_not_read(struct scripted_peer *peer) {
+    struct script_heard heard;
+    if (!script_login(peer, SCRIPT_FRAME_MAX, 1) ||
+        !script_until(peer, SCRIPT_CHANNEL_OPEN, &heard)) {
+        return;
+    }
+    script_answer(peer, &heard);
+    for (unsigned i = 0; i < 30; i++) { /* three times as long as a silence may be */
+        script_frame(peer, SCRIPT_FRAME_HEARTBEAT, 0, NULL, 0);
+        (void)usleep(200000);
+    }
+    for (unsigned i = 0; i < SLOW_COUNT; i++) {
+        (void)script_until(peer, SCRIPT_BASIC_PUBLISH, NULL);
+    }
+    script_settle(peer, SCRIPT_BASIC_ACK, SLOW_COUNT, true);
+    script_attend(peer);
+}
+
+/* In the middle of a publish the library keeps the heartbeats for later. */
+START_TEST(heartbeats_during_a_publish_are_nothing) {
+    static uint8_t body[SLOW_BYTES];
+    const struct saga_amqp_message message = {
+        .exchange = "e", .routing_key = "k", .body = body, .body_size = sizeof body};
+    struct saga_amqp_event event;
+    struct saga_fault fault = {0};
+    scripted_broker_start(play_beats_and_does_not_read, NULL);
+    struct saga_amqp_link *link = open_link();
+    for (unsigned i = 0; i < SLOW_COUNT; i++) {
+        ck_assert_msg(saga_amqp_link_publish(link, &message, &fault) == SAGA_OK, "%s", fault.text);
+    }
+    expect_event(link, &event, SAGA_AMQP_CONFIRMED);
+    ck_assert_uint_eq(event.tag, SLOW_COUNT);
+    saga_amqp_link_close(link);
+    scripted_broker_stop();
+}
+END_TEST
+
 /* ------------------------------------------------ deliveries while an answer is awaited */
 
 static unsigned rejects_heard;
@@ -1021,6 +1061,7 @@ int main(void) {
     tcase_add_test(tcase, cut_after_every_byte);
     tcase_add_test(tcase, a_shorter_heartbeat_of_the_broker_is_kept);
     tcase_add_test(tcase, what_no_frame_can_hold_is_not_begun);
+    tcase_add_test(tcase, heartbeats_during_a_publish_are_nothing);
     tcase_add_test(tcase, deliveries_before_an_answer_are_kept_in_order);
     tcase_add_test(tcase, large_messages_before_an_answer_take_no_memory);
     tcase_add_test(tcase, a_call_is_over_although_frames_come_without_end);
