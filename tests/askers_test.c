@@ -150,10 +150,7 @@ START_TEST(a_refusal_says_why_whatever_was_in_it) {
 }
 END_TEST
 
-static const enum saga_amqp_fate fates[] = {SAGA_AMQP_HANDED_OVER, SAGA_AMQP_UNROUTABLE,
-                                            SAGA_AMQP_UNSENT, SAGA_AMQP_IN_DOUBT};
-
-START_TEST(an_answer_goes_straight_to_the_askers_queue_and_frees_itself) {
+START_TEST(an_answer_goes_straight_to_the_askers_queue) {
     char queue[] = "answers", correlation[] = "c-1";
     const struct saga_asker asker = {
         .reply_to = queue, .correlation_id = correlation, .persistent = true};
@@ -171,7 +168,7 @@ START_TEST(an_answer_goes_straight_to_the_askers_queue_and_frees_itself) {
     ck_assert(!outgoing->message.mandatory);
     ck_assert_uint_eq(outgoing->message.body_size, 14);
     ck_assert_mem_eq(outgoing->message.body, "{\"error\":\"no\"}", 14);
-    outgoing->settled(outgoing, fates[_i]); /* the address sanitizer would tell of a leak */
+    saga_asker_message_free(outgoing);
 }
 END_TEST
 
@@ -195,8 +192,7 @@ int main(void) {
     tcase_add_test(tests, nobody_at_all_is_no_asker);
     tcase_add_test(tests, an_outcome_says_which_saga_and_how);
     tcase_add_loop_test(tests, a_refusal_says_why_whatever_was_in_it, 0, COUNT(refusals));
-    tcase_add_loop_test(tests, an_answer_goes_straight_to_the_askers_queue_and_frees_itself, 0,
-                        COUNT(fates));
+    tcase_add_test(tests, an_answer_goes_straight_to_the_askers_queue);
     tcase_add_test(tests, without_a_body_there_is_no_answer);
     suite_add_tcase(suite, tests);
     return check_run(suite);

@@ -113,9 +113,8 @@ char *saga_asker_refusal(const char *text) {
     return text_of(json_pack("{s:o}", "error", mended(text)));
 }
 
-static void settled(struct saga_amqp_outgoing *outgoing, enum saga_amqp_fate fate) {
+void saga_asker_message_free(struct saga_amqp_outgoing *outgoing) {
     struct answer *answer = (struct answer *)(void *)outgoing; /* its first member */
-    (void)fate; /* whoever hears nothing asks again, with the same start key */
     free(answer->body);
     free(answer);
 }
@@ -134,7 +133,6 @@ struct saga_amqp_outgoing *saga_asker_message(const struct saga_asker *asker, co
     memcpy(answer->texts + reply_to_size, asker->correlation_id, correlation_size);
     answer->body = body;
     answer->outgoing = (struct saga_amqp_outgoing){
-        .settled = settled,
         .message = {.exchange = "",
                     .routing_key = answer->texts,
                     .correlation_id = answer->texts + reply_to_size,

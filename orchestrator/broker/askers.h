@@ -41,9 +41,10 @@ struct saga_asker *saga_askers_leave(struct saga_askers *askers, const struct sa
 char *saga_asker_outcome(const struct saga_id *id, const char *status);
 char *saga_asker_refusal(const char *text);
 
-/* The answer as a message that frees itself when its fate is settled; takes `body`
- * over. NULL: no memory, or no body. */
+/* The answer as a message, whose `settled` and `context` are the caller's to set; takes
+ * `body` over. NULL: no memory, or no body. */
 struct saga_amqp_outgoing *saga_asker_message(const struct saga_asker *asker, const char *type,
                                               char *body);
+void saga_asker_message_free(struct saga_amqp_outgoing *outgoing);
 
 #endif

@@ -17,7 +17,9 @@
 #define DRAIN_MS 1000
 /* How often it is said that commands find no queue. */
 #define UNROUTABLE_EVERY_MS 10000
-#define NAME_SIZE           (SAGA_AMQP_SHORT_BYTES_MAX + 1)
+/* So many answers are kept while nothing leaves; whoever hears nothing asks again. */
+#define UNTOLD_MAX 100000
+#define NAME_SIZE  (SAGA_AMQP_SHORT_BYTES_MAX + 1)
 
 enum { QUEUE_REPLIES = 0, QUEUE_STARTS };
 
@@ -33,13 +35,16 @@ struct saga_broker {
     /* The consumer's thread alone. */
     struct saga_request *gathered_first;
     struct saga_request *gathered_last;
+    uint64_t connection; /* the newest that has delivered anything */
 
     pthread_mutex_t mutex; /* for all of these */
     bool stopped;
     bool publishes, consumes; /* connected */
     struct saga_request resend;
     bool resending, resend_again;
-    struct saga_request *held; /* starts for which there was no room */
+    struct saga_request *held;                             /* starts for which there was no room */
+    struct saga_amqp_outgoing *untold_first, *untold_last; /* answers that wait for the publisher */
+    size_t untold_count;
     int64_t unroutable_said_ms;
     uint64_t unroutable_unsaid;
     struct saga_broker_state state; /* but for the counts of publisher and consumer */
@@ -242,11 +247,62 @@ void saga_broker_push(void *context) {
 
 /* ------------------------------------------------------------ whoever starts */
 
+/* Keeps an answer for the next pulse. False: there are too many, or nobody will look. */
+static bool keep_untold(struct saga_broker *broker, struct saga_amqp_outgoing *answer) {
+    lock(broker);
+    const bool kept = !broker->stopped && broker->untold_count < UNTOLD_MAX;
+    if (kept) {
+        answer->next = NULL;
+        *(broker->untold_last != NULL ? &broker->untold_last->next : &broker->untold_first) =
+            answer;
+        broker->untold_last = answer;
+        broker->untold_count++;
+    }
+    unlock(broker);
+    return kept;
+}
+
+static struct saga_amqp_outgoing *take_untold(struct saga_broker *broker) {
+    lock(broker);
+    struct saga_amqp_outgoing *answers = broker->untold_first;
+    broker->untold_first = broker->untold_last = NULL;
+    broker->untold_count = 0;
+    unlock(broker);
+    return answers;
+}
+
+static void told(struct saga_amqp_outgoing *answer, enum saga_amqp_fate fate) {
+    struct saga_broker *broker = answer->context;
+    const bool may_be_lost = fate == SAGA_AMQP_UNSENT || fate == SAGA_AMQP_IN_DOUBT;
+    if (!may_be_lost || !keep_untold(broker, answer)) {
+        saga_asker_message_free(answer);
+    }
+}
+
+/* Behind those that wait, so that who is told of an end was told of the start. */
 static void tell(struct saga_broker *broker, const struct saga_asker *asker, const char *type,
                  char *body) {
     struct saga_amqp_outgoing *answer = saga_asker_message(asker, type, body);
-    if (answer != NULL && !saga_amqp_publisher_put(broker->publisher, answer)) {
-        answer->settled(answer, SAGA_AMQP_UNSENT);
+    if (answer == NULL) {
+        return;
+    }
+    answer->settled = told;
+    answer->context = broker;
+    lock(broker);
+    const bool is_first = broker->untold_first == NULL;
+    unlock(broker);
+    if (!is_first || !saga_amqp_publisher_put(broker->publisher, answer)) {
+        told(answer, SAGA_AMQP_UNSENT);
+    }
+}
+
+static void tell_untold(struct saga_broker *broker) {
+    struct saga_amqp_outgoing *next;
+    for (struct saga_amqp_outgoing *answer = take_untold(broker); answer != NULL; answer = next) {
+        next = answer->next;
+        if (!saga_amqp_publisher_put(broker->publisher, answer)) {
+            told(answer, SAGA_AMQP_UNSENT);
+        }
     }
 }
 
@@ -333,6 +389,7 @@ static void delivered(void *context, size_t queue, const struct saga_amqp_messag
         return;
     }
     made->ticket = ticket;
+    broker->connection = ticket.connection;
     made->request.answered = is_reply ? reply_answered : start_answered;
     made->request.context = broker;
     made->request.next = NULL;
@@ -361,13 +418,34 @@ static void gathered(void *context) {
     }
 }
 
-/* About once a second: perhaps there is room now. */
+/* What an earlier connection delivered comes again on this one, if it has not yet: asking for both
+ * would be asking twice. */
+static struct saga_request *without_void(const struct saga_broker *broker,
+                                         struct saga_request *held) {
+    struct saga_request *kept = NULL;
+    while (held != NULL) {
+        struct saga_request *next = held->next;
+        const struct saga_delivered_message *start = (struct saga_delivered_message *)(void *)held;
+        if (start->ticket.connection == broker->connection) {
+            held->next = kept;
+            kept = held;
+        } else {
+            free(held);
+        }
+        held = next;
+    }
+    return kept; /* in the order of delivery: they were held with the newest first */
+}
+
+/* About once a second: perhaps there is room now, and somebody who carries answers. */
 static void pulse(void *context) {
     struct saga_broker *broker = context;
+    tell_untold(broker);
     lock(broker);
     struct saga_request *held = broker->held;
     broker->held = NULL;
     unlock(broker);
+    held = without_void(broker, held);
     if (held != NULL && !put(broker, held)) {
         free_requests(held);
     }
@@ -466,6 +544,11 @@ void saga_broker_close(struct saga_broker *broker) {
     saga_amqp_publisher_close(broker->publisher, DRAIN_MS);
     free_requests(broker->held);
     free_requests(broker->gathered_first);
+    struct saga_amqp_outgoing *next;
+    for (struct saga_amqp_outgoing *answer = take_untold(broker); answer != NULL; answer = next) {
+        next = answer->next;
+        saga_asker_message_free(answer);
+    }
     saga_askers_close(broker->askers);
     (void)pthread_mutex_destroy(&broker->mutex);
     free(broker);

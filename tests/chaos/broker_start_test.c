@@ -1,10 +1,12 @@
 /* Sagas that are started by a message to the queue saga.start: one for each key,
  * an answer for whoever wants one, and the dead letters for what starts nothing. */
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "amqp_cutter.h"
 #include "broker_fixture.h"
 #include "check_run.h"
 
@@ -208,6 +210,76 @@ START_TEST(a_start_is_acknowledged_after_its_commit) {
 }
 END_TEST
 
+START_TEST(answers_wait_out_an_alarm) {
+    char id[API_ID_SIZE];
+    begin(8);
+    ask("k", INPUT);
+    (void)snprintf(id, sizeof id, "%s", answer("saga.started", "id"));
+    struct raw_command command;
+    raw_next_named(&parking, "parking.block", &command);
+    daemon_signal(&fixture_daemon, SIGSTOP);
+    ask("again", INPUT);
+    raw_reply(&parking, &command, "rejected", NULL);
+    broker_node_alarm(&fixture_node, true);
+    daemon_signal(&fixture_daemon, SIGCONT);
+    fixture_expect(id, "compensated");
+    fixture_await_count("starts.started", 2);
+    ck_assert(raw_hears_nothing(&customer, 1000));
+    broker_node_alarm(&fixture_node, false);
+    bool is_told_of_start = false, is_told_of_end = false;
+    while (!is_told_of_start || !is_told_of_end) {
+        raw_next(&customer, &command);
+        is_told_of_end = is_told_of_end || strcmp(command.name, "saga.ended") == 0;
+        is_told_of_start = is_told_of_start || strcmp(command.name, "saga.started") == 0;
+    }
+    end();
+}
+END_TEST
+
+START_TEST(a_start_without_room_waits_once) {
+    char definitions[512];
+    fixture_begin(7, NULL);
+    raw_open(&parking, "parking");
+    raw_open_queue(&customer, "answers");
+    struct amqp_cutter *cutter = cutter_open(fixture_node.port);
+    (void)snprintf(definitions, sizeof definitions, "%s", fixture_path("definitions"));
+    fixture_start("--data-dir", fixture_data_dir(), "--definitions", definitions, "--sagas-max",
+                  "1", "--amqp", fixture_url_at(cutter_port(cutter)), NULL);
+    (void)fixture_await_connected(true, 20000);
+    ask("k1", INPUT);
+    (void)answer("saga.started", "id");
+    ask("k2", INPUT);
+    fixture_await_count("broker.starts_held_up", 1);
+    for (int i = 0; i < 5; i++) { /* each time it is delivered again */
+        const struct cut never = {.direction = CUT_TO_BROKER, .frame = UINT32_MAX};
+        cutter_arm(cutter, "sagad: replies", &never);
+        fixture_await_count("broker.replies.connections", i + 2);
+        fixture_await_count("broker.replies.delivered", i + 3);
+    }
+    (void)fixture_await_connected(true, 20000);
+    const int64_t before = fixture_count("broker.starts_held_up");
+    ck_assert(raw_hears_nothing(&customer, 4000));
+    const int64_t tries = fixture_count("broker.starts_held_up") - before;
+    ck_assert_int_ge(tries, 2); /* about one a second */
+    ck_assert_int_le(tries, 6);
+    reply_done("parking.block", "rejected");
+    (void)answer("saga.ended", "id");
+    (void)answer("saga.started", "id"); /* there is room now */
+    ck_assert(raw_hears_nothing(&customer, 2500));
+    struct raw_command command;
+    while (raw_try_next(&parking, &command, 200)) { /* the first one's came more than once */
+        raw_reply(&parking, &command, "rejected", NULL);
+    }
+    (void)answer("saga.ended", "id");
+    ck_assert_int_eq(fixture_count("starts.started"), 2);
+    ck_assert_int_eq(fixture_count("starts.started_again"), 0);
+    ck_assert_int_eq(fixture_messages_in("saga.start"), 0);
+    ck_assert_int_eq(fixture_messages_in("saga.start.dead"), 0);
+    end();
+    cutter_close(cutter);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("broker start");
     TCase *tests = tcase_create("start");
@@ -219,8 +291,10 @@ int main(void) {
     tcase_add_test(tests, an_asker_that_has_gone_holds_nobody_up);
     tcase_add_test(tests, after_a_restart_who_asks_again_is_told);
     tcase_add_test(tests, a_start_is_acknowledged_after_its_commit);
+    tcase_add_test(tests, answers_wait_out_an_alarm);
+    tcase_add_test(tests, a_start_without_room_waits_once);
     suite_add_tcase(suite, tests);
-    fixture_open_node(6);
+    fixture_open_node(8);
     const int status = check_run(suite);
     fixture_close_node();
     return status;

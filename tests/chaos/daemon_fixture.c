@@ -131,7 +131,7 @@ void fixture_book(struct api_session *session, const char *key, const char *slot
 }
 
 void fixture_expect_end(struct api_session *session, const char *id, const char *status) {
-    json_t *saga = api_session_await(session, id, 60000);
+    json_t *saga = api_session_await(session, id, FIXTURE_END_MS);
     ck_assert_ptr_nonnull(saga);
     ck_assert_str_eq(api_text(saga, "status"), status);
     json_decref(saga);

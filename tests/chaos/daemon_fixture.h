@@ -48,6 +48,7 @@ void fixture_create_slot(const char *uuid);
 /* Starts a booking, which must be accepted; gives its id. */
 void fixture_book(struct api_session *session, const char *key, const char *slot, long long total,
                   char id[API_ID_SIZE]);
+#define FIXTURE_END_MS 120000 /* a lost broker is looked for every 30 s */
 /* Waits for the saga's end, which must be this status. */
 void fixture_expect_end(struct api_session *session, const char *id, const char *status);
 /* Looks until a step of the saga has this status. */
