@@ -55,6 +55,7 @@ coverage: ## lines and branches that the tests reach
 		--exclude-unreachable-branches --sort-uncovered --txt build-coverage/coverage.txt --print-summary
 
 bench: build ## measures what docs/performance.md records
+	@$(PACKAGES) broker
 	@for program in build/bench/bench-*; do echo "== $$program"; "$$program" || exit 1; done
 
 soak: build ## the long runs: make soak SEEDS=1000000 KILLS=10000

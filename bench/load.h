@@ -40,7 +40,7 @@ enum saga_bench_share { SAGA_BENCH_CLIENT, SAGA_BENCH_PARTICIPANTS, SAGA_BENCH_B
 #define SAGA_BENCH_SHARES 3
 
 struct saga_bench_rate {
-    double commands;                  /* answered, a second */
+    double commands;                  /* sent, and as many are answered; a second */
     double sagas;                     /* ended, a second; 0: these were none */
     double cpu_us[SAGA_BENCH_SHARES]; /* for each command; the broker's is 0 if not known */
     double commands_per_commit;

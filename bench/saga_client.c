@@ -32,7 +32,7 @@ struct client {
     pthread_cond_t changed;
     bool stopping; /* no more starts */
     bool connected;
-    bool impatient; /* somebody waits for the next end */
+    bool impatient; /* somebody waits for sagas to end */
     bool counted;   /* the engine's counters are there */
     size_t in_flight;
 };
@@ -232,11 +232,11 @@ static void let_pass(double seconds) {
     }
 }
 
-/* A machine that is busy with something else may need longer for the first one. */
-static void await_one(struct client *client, uint64_t before) {
+/* However long it takes. */
+static void await_ended(struct client *client, uint64_t count) {
     (void)pthread_mutex_lock(&client->mutex);
     client->impatient = true;
-    while (atomic_load(&client->ended) == before) {
+    while (atomic_load(&client->ended) < count) {
         (void)pthread_cond_wait(&client->changed, &client->mutex);
     }
     client->impatient = false;
@@ -307,14 +307,16 @@ struct saga_bench_rate saga_bench_run_sagas(const struct saga_bench_site *site,
         start_one(client);
     }
     let_pass(SAGA_BENCH_WARM_S);
+    await_ended(client, load->in_flight); /* they have begun in step, and are to be out of it */
     const struct saga_bench_clocks before = saga_bench_clocks_read(site, load);
     const uint64_t ended = atomic_load(&client->ended);
+    const uint64_t sent = atomic_load(&client->sent);
     const double commits = commits_of(client);
     let_pass(load->seconds);
-    await_one(client, ended);
+    await_ended(client, ended + 1);
     const struct saga_bench_clocks after = saga_bench_clocks_read(site, load);
     const double sagas = (double)(atomic_load(&client->ended) - ended);
-    const double commands = sagas * (double)client->step_count;
+    const double commands = (double)(atomic_load(&client->sent) - sent);
     struct saga_bench_rate rate = saga_bench_rate_between(&before, &after, commands, sagas);
     rate.commands_per_commit = commands / (commits_of(client) - commits);
     await_end(client);

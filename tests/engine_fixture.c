@@ -31,6 +31,13 @@ static void note_changed(void *context, const struct saga_id *id, const char *st
     world.status = status;
 }
 
+static void note_released(void *context) {
+    (void)context;
+    world.released_count++;
+    world.sent_when_released = world.sent_count;
+    world.answered_when_released = world.answered_count;
+}
+
 static void count_up(void *context, void *bytes, size_t size) {
     static uint8_t next;
     (void)context;
@@ -70,7 +77,8 @@ void world_open_log(void) {
 
 enum saga_error world_try_open(struct saga_fault *fault) {
     struct saga_engine_config config;
-    const struct saga_outlet outlet = {.send = take_command, .changed = note_changed};
+    const struct saga_outlet outlet = {
+        .send = take_command, .changed = note_changed, .released = note_released};
     saga_engine_config_default(&config);
     config.limits.sagas_max = world.sagas_max;
     config.random = count_up;

@@ -42,6 +42,8 @@ extern struct world {
     size_t sent_count;     /* since it was opened */
     size_t answered_count; /* of the requests below */
     const char *status;    /* as last reported */
+    size_t released_count; /* how often all was out, and what had left by then */
+    size_t sent_when_released, answered_when_released;
 } world;
 
 /* A new one in `data_dir` (not copied), not open yet: 1,000 sagas, 64 MiB of log. */

@@ -67,6 +67,23 @@ START_TEST(many_requests_share_one_commit) {
 }
 END_TEST
 
+START_TEST(it_is_said_once_that_all_of_a_commit_is_out) {
+    struct saga_request requests[3];
+    static const char *const keys[] = {"k0", "k1", "k2"};
+    world_commit();
+    const size_t before = world.released_count;
+    for (int i = 0; i < 3; i++) {
+        requests[i] = trip_request(keys[i], "{}");
+        saga_engine_take(world.engine, &requests[i], world.now);
+    }
+    ck_assert_uint_eq(world.released_count, before);
+    world_commit();
+    ck_assert_uint_eq(world.released_count, before + 1);
+    ck_assert_uint_eq(world.sent_when_released, 3);
+    ck_assert_uint_eq(world.answered_when_released, 3);
+}
+END_TEST
+
 START_TEST(what_was_not_committed_is_not_there_after_a_restart) {
     struct saga_request request = trip_request("k1", "{}");
     saga_engine_take(world.engine, &request, world.now);
@@ -277,6 +294,7 @@ int main(void) {
     tcase_add_test(tests, nothing_leaves_before_its_records_are_durable);
     tcase_add_test(tests, a_reply_and_the_command_it_causes_are_one_commit);
     tcase_add_test(tests, many_requests_share_one_commit);
+    tcase_add_test(tests, it_is_said_once_that_all_of_a_commit_is_out);
     tcase_add_test(tests, what_was_not_committed_is_not_there_after_a_restart);
     tcase_add_test(tests, a_restart_sends_outstanding_commands_again_with_the_same_id);
     tcase_add_test(tests, every_attempt_says_when_its_command_was_issued);
