@@ -14,50 +14,25 @@
 #include <time.h>
 #include <unistd.h>
 
-#if __has_include(<rabbitmq-c/amqp.h>) /* since 0.12 */
-#include <rabbitmq-c/amqp.h>
-#include <rabbitmq-c/ssl_socket.h>
-#include <rabbitmq-c/tcp_socket.h>
-#else
-#include <amqp.h>
-#include <amqp_ssl_socket.h>
-#include <amqp_tcp_socket.h>
-#endif
+#include "content.h"
+#include "rabbitmq.h"
 
 #define CHANNEL     1
 #define CHANNEL_MAX 8
 #define FRAME_MAX   131072 /* RabbitMQ's default */
 /* What a peer may leave unacknowledged by TCP before the kernel gives it up. */
 #define USER_TIMEOUT_MS 15000
-/* A longer body is not even read past: RabbitMQ takes 128 MiB by default, 512 at most. */
-#define DRAIN_BYTES_MAX (UINT64_C(512) << 20)
-/* All header names and texts of one message that is published. A frame must hold them. */
-#define HEADER_BYTES_MAX (64u << 10)
-/* The frame of properties and headers, without their texts: type, channel, size, end; class,
- * weight, size of the body, flags; the size of the headers, delivery mode, timestamp. */
-#define CONTENT_HEADER_BYTES (8 + 14 + 4 + 1 + 8)
-#define SYSTEM_CA_FILE       "/etc/ssl/certs/ca-certificates.crt"
+#define SYSTEM_CA_FILE  "/etc/ssl/certs/ca-certificates.crt"
 /* So many frames are looked at by one call: one that goes on as long as something comes would never
  * be over. (A body of 64 MiB has about as many.) */
 #define FRAMES_MAX 512
 /* So many events may come before an answer: as many as a consumer has deliveries, and some. */
 #define KEPT_MAX 8192
 
-/* The message that is being put together from frames. */
-struct content {
-    struct saga_amqp_event event; /* what it will be */
-    char *texts;                  /* of event.message, in one piece */
-    uint8_t *body;
-    uint64_t expected; /* bytes of the body, all together */
-    uint64_t arrived;
-    enum { CONTENT_NONE = 0, CONTENT_HEADER_NEXT, CONTENT_BODY_NEXT } state;
-    bool oversized;
-};
-
 /* An event that came while an answer was awaited. */
 struct kept {
     struct kept *next;
-    struct content content;
+    struct saga_amqp_content content;
 };
 
 struct saga_amqp_link {
@@ -68,8 +43,8 @@ struct saga_amqp_link {
     uint32_t timeout_ms;
     size_t body_bytes_max;
     int heartbeat_ms;
-    struct content content;
-    struct content shown; /* was given to the caller */
+    struct saga_amqp_content content;
+    struct saga_amqp_content shown; /* was given to the caller */
     struct kept *first_kept, *last_kept;
     unsigned kept_count;
     uint16_t channel_closed_for; /* the broker's reason; 0: it has not closed it */
@@ -83,10 +58,6 @@ static int64_t now_ms(void) {
 }
 
 /* ------------------------------------------------------------------- errors */
-
-static amqp_bytes_t bytes(const char *text) {
-    return amqp_cstring_bytes(text == NULL ? "" : text);
-}
 
 static enum saga_error lost(struct saga_fault *fault, const char *what, int status) {
     const char *why = amqp_error_string2(status);
@@ -196,7 +167,7 @@ static enum saga_error login(struct saga_amqp_link *link,
     };
     entries[0].value.value.table.num_entries = sizeof names / sizeof names[0];
     entries[0].value.value.table.entries = capabilities;
-    entries[1].value.value.bytes = bytes(options->name);
+    entries[1].value.value.bytes = saga_amqp_bytes(options->name);
     const amqp_table_t properties = {.num_entries = 2, .entries = entries};
     return answered(fault, where,
                     amqp_login_with_properties(link->connection, options->address->vhost,
@@ -271,14 +242,8 @@ enum saga_error saga_amqp_link_open(struct saga_amqp_link **link,
     return SAGA_OK;
 }
 
-static void content_clear(struct content *content) {
-    free(content->texts);
-    free(content->body);
-    *content = (struct content){0};
-}
-
 /* The one that came first is taken out; false: there is none. */
-static bool kept_take(struct saga_amqp_link *link, struct content *content) {
+static bool kept_take(struct saga_amqp_link *link, struct saga_amqp_content *content) {
     struct kept *first = link->first_kept;
     if (first == NULL) {
         return false;
@@ -296,9 +261,9 @@ void saga_amqp_link_close(struct saga_amqp_link *link) {
         return;
     }
     do {
-        content_clear(&link->shown);
+        saga_amqp_content_clear(&link->shown);
     } while (kept_take(link, &link->shown));
-    content_clear(&link->content);
+    saga_amqp_content_clear(&link->content);
     /* No connection.close: the broker may not read. It sees the end of the stream. */
     (void)amqp_destroy_connection(link->connection);
     if (link->fd >= 0) {
@@ -313,7 +278,7 @@ void saga_amqp_link_close(struct saga_amqp_link *link) {
 void saga_amqp_link_farewell(struct saga_amqp_link *link, uint32_t timeout_ms) {
     const int64_t until_ms = now_ms() + timeout_ms;
     amqp_connection_close_t farewell = {.reply_code = AMQP_REPLY_SUCCESS,
-                                        .reply_text = bytes("goodbye")};
+                                        .reply_text = saga_amqp_bytes("goodbye")};
     struct pollfd peer = {.fd = link->fd, .events = POLLOUT};
     /* Where there is no room for it, the broker does not read: sending would wait for ever. */
     bool goes_on = poll(&peer, 1, (int)timeout_ms) == 1 && (peer.revents & POLLOUT) != 0 &&
@@ -349,14 +314,14 @@ void saga_amqp_link_cut(struct saga_amqp_link *link) {
 enum saga_error saga_amqp_link_exchange(struct saga_amqp_link *link, const char *name,
                                         struct saga_fault *fault) {
     amqp_exchange_declare_t request = {
-        .exchange = bytes(name), .type = bytes("topic"), .durable = true};
+        .exchange = saga_amqp_bytes(name), .type = saga_amqp_bytes("topic"), .durable = true};
     return call(link, AMQP_EXCHANGE_DECLARE_METHOD, &request, "exchange", name, fault);
 }
 
 static void add_text(amqp_table_entry_t *entries, int *count, const char *key, const char *text) {
-    entries[*count].key = bytes(key);
+    entries[*count].key = saga_amqp_bytes(key);
     entries[*count].value.kind = AMQP_FIELD_KIND_UTF8;
-    entries[(*count)++].value.value.bytes = bytes(text);
+    entries[(*count)++].value.value.bytes = saga_amqp_bytes(text);
 }
 
 enum saga_error saga_amqp_link_queue(struct saga_amqp_link *link,
@@ -372,11 +337,11 @@ enum saga_error saga_amqp_link_queue(struct saga_amqp_link *link,
         add_text(entries, &count, "x-dead-letter-routing-key", queue->dead_letter_queue);
     }
     if (queue->quorum && queue->delivery_limit > 0) {
-        entries[count].key = bytes("x-delivery-limit");
+        entries[count].key = saga_amqp_bytes("x-delivery-limit");
         entries[count].value.kind = AMQP_FIELD_KIND_I32;
         entries[count++].value.value.i32 = (int32_t)queue->delivery_limit;
     }
-    amqp_queue_declare_t request = {.queue = bytes(queue->name),
+    amqp_queue_declare_t request = {.queue = saga_amqp_bytes(queue->name),
                                     .durable = true,
                                     .arguments = {.num_entries = count, .entries = entries}};
     return call(link, AMQP_QUEUE_DECLARE_METHOD, &request, "queue", queue->name, fault);
@@ -384,7 +349,8 @@ enum saga_error saga_amqp_link_queue(struct saga_amqp_link *link,
 
 enum saga_error saga_amqp_link_find_queue(struct saga_amqp_link *link, const char *name,
                                           struct saga_fault *fault) {
-    amqp_queue_declare_t request = {.queue = bytes(name), .passive = true, .durable = true};
+    amqp_queue_declare_t request = {
+        .queue = saga_amqp_bytes(name), .passive = true, .durable = true};
     const enum saga_error error =
         call(link, AMQP_QUEUE_DECLARE_METHOD, &request, "queue", name, fault);
     return error != SAGA_OK && link->channel_closed_for == AMQP_NOT_FOUND
@@ -395,8 +361,9 @@ enum saga_error saga_amqp_link_find_queue(struct saga_amqp_link *link, const cha
 enum saga_error saga_amqp_link_bind(struct saga_amqp_link *link, const char *queue,
                                     const char *exchange, const char *routing_key,
                                     struct saga_fault *fault) {
-    amqp_queue_bind_t request = {
-        .queue = bytes(queue), .exchange = bytes(exchange), .routing_key = bytes(routing_key)};
+    amqp_queue_bind_t request = {.queue = saga_amqp_bytes(queue),
+                                 .exchange = saga_amqp_bytes(exchange),
+                                 .routing_key = saga_amqp_bytes(routing_key)};
     return call(link, AMQP_QUEUE_BIND_METHOD, &request, "binding of queue", queue, fault);
 }
 
@@ -407,99 +374,26 @@ enum saga_error saga_amqp_link_confirm(struct saga_amqp_link *link, struct saga_
     return call(link, AMQP_CONFIRM_SELECT_METHOD, &request, "confirms of", "publishing", fault);
 }
 
-static bool is_short(const char *text) {
-    return text == NULL || strlen(text) <= SAGA_AMQP_SHORT_BYTES_MAX;
-}
-
-static size_t short_bytes(const char *text) {
-    return text == NULL ? 0 : 1 + strlen(text);
-}
-
-/* Whether it can be encoded: the library finds out when half of it has left. */
-static bool can_be_published(struct saga_amqp_link *link, const struct saga_amqp_message *message) {
-    const size_t frame_max = (size_t)amqp_get_frame_max(link->connection);
-    size_t header_bytes = 0;
-    bool is_good = is_short(message->exchange) && is_short(message->routing_key) &&
-                   is_short(message->message_id) && is_short(message->correlation_id) &&
-                   is_short(message->reply_to) && is_short(message->type) &&
-                   is_short(message->content_type) && is_short(message->app_id);
-    for (size_t i = 0; i < message->header_count; i++) {
-        const struct saga_amqp_header *header = &message->headers[i];
-        is_good = is_good && is_short(header->name);
-        header_bytes +=
-            1 + strlen(header->name) + 1 + (header->text == NULL ? 8 : 4 + strlen(header->text));
-    }
-    const size_t property_bytes = short_bytes(message->message_id) +
-                                  short_bytes(message->correlation_id) +
-                                  short_bytes(message->reply_to) + short_bytes(message->type) +
-                                  short_bytes(message->content_type) + short_bytes(message->app_id);
-    return is_good && header_bytes <= HEADER_BYTES_MAX &&
-           CONTENT_HEADER_BYTES + property_bytes + header_bytes <= frame_max;
-}
-
-static void set_text(amqp_basic_properties_t *properties, amqp_flags_t flag, amqp_bytes_t *slot,
-                     const char *text) {
-    if (text != NULL) {
-        properties->_flags |= flag;
-        *slot = bytes(text);
-    }
-}
-
-static void set_headers(amqp_basic_properties_t *properties, amqp_table_entry_t *entries,
-                        const struct saga_amqp_message *message) {
-    for (size_t i = 0; i < message->header_count; i++) {
-        const struct saga_amqp_header *header = &message->headers[i];
-        entries[i].key = bytes(header->name);
-        if (header->text != NULL) {
-            entries[i].value.kind = AMQP_FIELD_KIND_UTF8;
-            entries[i].value.value.bytes = bytes(header->text);
-        } else {
-            entries[i].value.kind = AMQP_FIELD_KIND_I64;
-            entries[i].value.value.i64 = header->number;
-        }
-    }
-    if (message->header_count > 0) {
-        properties->_flags |= AMQP_BASIC_HEADERS_FLAG;
-        properties->headers.num_entries = (int)message->header_count;
-        properties->headers.entries = entries;
-    }
-}
-
 enum saga_error saga_amqp_link_publish(struct saga_amqp_link *link,
                                        const struct saga_amqp_message *message,
                                        struct saga_fault *fault) {
-    if (!can_be_published(link, message)) {
+    if (!saga_amqp_properties_fit(message, amqp_get_frame_max(link->connection))) {
         return saga_fault_set(fault, SAGA_ERROR_INVALID,
                               "a property over %d bytes, or headers over %u or over a frame of the "
                               "broker (%d), cannot be published",
-                              SAGA_AMQP_SHORT_BYTES_MAX, HEADER_BYTES_MAX,
+                              SAGA_AMQP_SHORT_BYTES_MAX, SAGA_AMQP_HEADER_BYTES_MAX,
                               amqp_get_frame_max(link->connection));
     }
     amqp_table_entry_t entries[SAGA_AMQP_HEADERS_MAX];
-    amqp_basic_properties_t properties = {0};
-    set_text(&properties, AMQP_BASIC_MESSAGE_ID_FLAG, &properties.message_id, message->message_id);
-    set_text(&properties, AMQP_BASIC_CORRELATION_ID_FLAG, &properties.correlation_id,
-             message->correlation_id);
-    set_text(&properties, AMQP_BASIC_REPLY_TO_FLAG, &properties.reply_to, message->reply_to);
-    set_text(&properties, AMQP_BASIC_TYPE_FLAG, &properties.type, message->type);
-    set_text(&properties, AMQP_BASIC_CONTENT_TYPE_FLAG, &properties.content_type,
-             message->content_type);
-    set_text(&properties, AMQP_BASIC_APP_ID_FLAG, &properties.app_id, message->app_id);
-    set_headers(&properties, entries, message);
-    properties._flags |= AMQP_BASIC_DELIVERY_MODE_FLAG;
-    properties.delivery_mode =
-        message->persistent ? AMQP_DELIVERY_PERSISTENT : AMQP_DELIVERY_NONPERSISTENT;
-    if (message->timestamp_s != 0) {
-        properties._flags |= AMQP_BASIC_TIMESTAMP_FLAG;
-        properties.timestamp = message->timestamp_s;
-    }
+    amqp_basic_properties_t properties;
+    saga_amqp_properties_make(message, entries, &properties);
     /* The library takes a pointer to what it does not change. */
     const amqp_bytes_t body = {.len = message->body_size,
                                .bytes = (void *)(uintptr_t)message->body};
     errno = 0;
-    const int status = amqp_basic_publish(link->connection, CHANNEL, bytes(message->exchange),
-                                          bytes(message->routing_key), message->mandatory, false,
-                                          &properties, body);
+    const int status = amqp_basic_publish(
+        link->connection, CHANNEL, saga_amqp_bytes(message->exchange),
+        saga_amqp_bytes(message->routing_key), message->mandatory, false, &properties, body);
     return status == AMQP_STATUS_OK ? SAGA_OK : lost(fault, "publishing", status);
 }
 
@@ -519,7 +413,8 @@ enum saga_error saga_amqp_link_consume(struct saga_amqp_link *link, const char *
     char tag[8];
     (void)snprintf(tag, sizeof tag, "%u", number);
     amqp_basic_qos_t limit = {.prefetch_count = prefetch};
-    amqp_basic_consume_t request = {.queue = bytes(queue), .consumer_tag = bytes(tag)};
+    amqp_basic_consume_t request = {.queue = saga_amqp_bytes(queue),
+                                    .consumer_tag = saga_amqp_bytes(tag)};
     const enum saga_error error =
         call(link, AMQP_BASIC_QOS_METHOD, &limit, "prefetch of queue", queue, fault);
     return error != SAGA_OK ? error
@@ -531,7 +426,7 @@ enum saga_error saga_amqp_link_cancel(struct saga_amqp_link *link, uint16_t numb
                                       struct saga_fault *fault) {
     char tag[8];
     (void)snprintf(tag, sizeof tag, "%u", number);
-    amqp_basic_cancel_t request = {.consumer_tag = bytes(tag)};
+    amqp_basic_cancel_t request = {.consumer_tag = saga_amqp_bytes(tag)};
     return call(link, AMQP_BASIC_CANCEL_METHOD, &request, "end of consuming from queue number", tag,
                 fault);
 }
@@ -550,136 +445,13 @@ enum saga_error saga_amqp_link_reject(struct saga_amqp_link *link, uint64_t tag,
     return status == AMQP_STATUS_OK ? SAGA_OK : lost(fault, "rejecting", status);
 }
 
-/* ----------------------------------------------------- messages out of frames */
-
-/* A copy of all texts of a message, in one piece of memory that is filled by two passes: the
- * first one measures. */
-struct texts {
-    char *at; /* NULL: only measure */
-    size_t size;
-};
-
-static const char *keep(struct texts *texts, const void *text, size_t size) {
-    char *copy = texts->at;
-    texts->size += size + 1;
-    if (copy == NULL) {
-        return "";
-    }
-    memcpy(copy, text, size);
-    copy[size] = '\0';
-    texts->at += size + 1;
-    return copy;
-}
-
-static const char *keep_bytes(struct texts *texts, amqp_bytes_t text) {
-    return keep(texts, text.len == 0 ? "" : text.bytes, text.len);
-}
-
-/* A value that is a whole number of any width. */
-static bool whole_number(const amqp_field_value_t *value, int64_t *number) {
-    switch (value->kind) {
-    case AMQP_FIELD_KIND_BOOLEAN:
-        *number = value->value.boolean != 0;
-        return true;
-    case AMQP_FIELD_KIND_I8:
-        *number = value->value.i8;
-        return true;
-    case AMQP_FIELD_KIND_U8:
-        *number = value->value.u8;
-        return true;
-    case AMQP_FIELD_KIND_I16:
-        *number = value->value.i16;
-        return true;
-    case AMQP_FIELD_KIND_U16:
-        *number = value->value.u16;
-        return true;
-    case AMQP_FIELD_KIND_I32:
-        *number = value->value.i32;
-        return true;
-    case AMQP_FIELD_KIND_U32:
-        *number = value->value.u32;
-        return true;
-    case AMQP_FIELD_KIND_I64:
-        *number = value->value.i64;
-        return true;
-    case AMQP_FIELD_KIND_U64:
-        *number = (int64_t)value->value.u64;
-        return value->value.u64 <= INT64_MAX;
-    default:
-        return false;
-    }
-}
-
-static void keep_headers(struct texts *texts, struct saga_amqp_message *message,
-                         const amqp_table_t *table) {
-    message->header_count = 0;
-    for (int i = 0; i < table->num_entries && message->header_count < SAGA_AMQP_HEADERS_MAX; i++) {
-        const amqp_table_entry_t *entry = &table->entries[i];
-        struct saga_amqp_header header = {0};
-        if (entry->value.kind == AMQP_FIELD_KIND_UTF8 ||
-            entry->value.kind == AMQP_FIELD_KIND_BYTES) {
-            header.text = keep_bytes(texts, entry->value.value.bytes);
-        } else if (!whole_number(&entry->value, &header.number)) {
-            continue; /* a table, an array, a fraction: nothing that we understand */
-        }
-        header.name = keep_bytes(texts, entry->key);
-        message->headers[message->header_count++] = header;
-    }
-}
-
-static const char *keep_property(struct texts *texts, const amqp_basic_properties_t *properties,
-                                 amqp_flags_t flag, amqp_bytes_t text) {
-    return (properties->_flags & flag) != 0 ? keep_bytes(texts, text) : NULL;
-}
-
-static void keep_properties(struct texts *texts, struct saga_amqp_message *message,
-                            const amqp_basic_properties_t *from) {
-    message->message_id = keep_property(texts, from, AMQP_BASIC_MESSAGE_ID_FLAG, from->message_id);
-    message->correlation_id =
-        keep_property(texts, from, AMQP_BASIC_CORRELATION_ID_FLAG, from->correlation_id);
-    message->reply_to = keep_property(texts, from, AMQP_BASIC_REPLY_TO_FLAG, from->reply_to);
-    message->type = keep_property(texts, from, AMQP_BASIC_TYPE_FLAG, from->type);
-    message->content_type =
-        keep_property(texts, from, AMQP_BASIC_CONTENT_TYPE_FLAG, from->content_type);
-    message->app_id = keep_property(texts, from, AMQP_BASIC_APP_ID_FLAG, from->app_id);
-    message->persistent = (from->_flags & AMQP_BASIC_DELIVERY_MODE_FLAG) != 0 &&
-                          from->delivery_mode == AMQP_DELIVERY_PERSISTENT;
-    message->timestamp_s = (from->_flags & AMQP_BASIC_TIMESTAMP_FLAG) != 0 ? from->timestamp : 0;
-    if ((from->_flags & AMQP_BASIC_HEADERS_FLAG) != 0) {
-        keep_headers(texts, message, &from->headers);
-    }
-}
-
-static enum saga_error nonsense(struct saga_fault *fault, const char *what) {
-    return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "the broker breaks the protocol: %s",
-                          what);
-}
-
-/* The envelope: where it came from. The rest follows in frames of their own. */
-static enum saga_error begin_content(struct saga_amqp_link *link, enum saga_amqp_event_type type,
-                                     amqp_bytes_t exchange, amqp_bytes_t routing_key,
-                                     struct saga_fault *fault) {
-    struct content *content = &link->content;
-    if (content->state != CONTENT_NONE) {
-        return nonsense(fault, "a message inside a message");
-    }
-    struct texts texts = {.at = malloc(exchange.len + routing_key.len + 2)};
-    if (texts.at == NULL) {
-        return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "no memory for a message");
-    }
-    content->texts = texts.at;
-    content->state = CONTENT_HEADER_NEXT;
-    content->event.type = (uint8_t)type;
-    content->event.message.exchange = keep_bytes(&texts, exchange);
-    content->event.message.routing_key = keep_bytes(&texts, routing_key);
-    return SAGA_OK;
-}
+/* ------------------------------------------------------------------- messages */
 
 static enum saga_error begin_delivery(struct saga_amqp_link *link,
                                       const amqp_basic_deliver_t *deliver,
                                       struct saga_fault *fault) {
-    enum saga_error error =
-        begin_content(link, SAGA_AMQP_DELIVERED, deliver->exchange, deliver->routing_key, fault);
+    enum saga_error error = saga_amqp_content_begin(&link->content, SAGA_AMQP_DELIVERED,
+                                                    deliver->exchange, deliver->routing_key, fault);
     unsigned queue = 0; /* the consumer's tag is our number, in digits */
     for (size_t i = 0; i < deliver->consumer_tag.len && queue < 10000; i++) {
         queue = queue * 10 + (unsigned)(((const char *)deliver->consumer_tag.bytes)[i] - '0');
@@ -690,84 +462,20 @@ static enum saga_error begin_delivery(struct saga_amqp_link *link,
     return error;
 }
 
-/* All texts into one piece: the ones that are there, and the properties'. */
-static enum saga_error keep_content_header(struct content *content,
-                                           const amqp_basic_properties_t *properties,
-                                           struct saga_fault *fault) {
-    struct saga_amqp_message *message = &content->event.message;
-    const char *exchange = message->exchange;
-    const char *routing_key = message->routing_key;
-    struct texts texts = {0};
-    (void)keep(&texts, exchange, strlen(exchange));
-    (void)keep(&texts, routing_key, strlen(routing_key));
-    keep_properties(&texts, message, properties);
-    char *memory = malloc(texts.size);
-    if (memory == NULL) {
-        return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "no memory for a message's headers");
-    }
-    texts = (struct texts){.at = memory};
-    message->exchange = keep(&texts, exchange, strlen(exchange));
-    message->routing_key = keep(&texts, routing_key, strlen(routing_key));
-    keep_properties(&texts, message, properties);
-    free(content->texts);
-    content->texts = memory;
-    return SAGA_OK;
-}
-
-static enum saga_error take_header(struct saga_amqp_link *link, const amqp_frame_t *frame,
-                                   struct saga_fault *fault) {
-    struct content *content = &link->content;
-    if (content->state != CONTENT_HEADER_NEXT ||
-        frame->payload.properties.class_id != AMQP_BASIC_CLASS) {
-        return nonsense(fault, "a header without a message");
-    }
-    content->expected = frame->payload.properties.body_size;
-    content->state = CONTENT_BODY_NEXT;
-    content->oversized = content->expected > link->body_bytes_max;
-    if (content->expected > DRAIN_BYTES_MAX) {
-        return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE,
-                              "a message that claims %" PRIu64 " bytes", content->expected);
-    }
-    if (content->oversized) {
-        return SAGA_OK;
-    }
-    content->body = malloc(content->expected + 1);
-    if (content->body == NULL) {
-        return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "no memory for a message");
-    }
-    content->body[content->expected] = '\0';
-    return keep_content_header(content, frame->payload.properties.decoded, fault);
-}
-
-static enum saga_error take_body(struct saga_amqp_link *link, const amqp_frame_t *frame,
-                                 struct saga_fault *fault) {
-    struct content *content = &link->content;
-    const amqp_bytes_t fragment = frame->payload.body_fragment;
-    if (content->state != CONTENT_BODY_NEXT ||
-        fragment.len > content->expected - content->arrived) {
-        return nonsense(fault, "more of a body than was announced");
-    }
-    if (!content->oversized && fragment.len > 0) {
-        memcpy(content->body + content->arrived, fragment.bytes, fragment.len);
-    }
-    content->arrived += fragment.len;
-    return SAGA_OK;
-}
-
 /* Gives the message to the caller, or away with it. */
-static enum saga_error end_content(struct saga_amqp_link *link, struct content *complete,
+static enum saga_error end_content(struct saga_amqp_link *link, struct saga_amqp_content *complete,
                                    struct saga_fault *fault) {
-    struct content *content = &link->content;
+    struct saga_amqp_content *content = &link->content;
     if (!content->oversized) {
         content->event.message.body = content->body;
         content->event.message.body_size = content->expected;
         *complete = *content;
-        *content = (struct content){0};
+        *content = (struct saga_amqp_content){0};
         return SAGA_OK;
     }
     const bool delivered = content->event.type == SAGA_AMQP_DELIVERED;
     const uint64_t tag = content->event.tag;
-    content_clear(content);
+    saga_amqp_content_clear(content);
     link->oversized += delivered;
     return delivered ? saga_amqp_link_reject(link, tag, false, fault) : SAGA_OK;
 }
@@ -781,8 +489,8 @@ static enum saga_error take_method(struct saga_amqp_link *link, const amqp_metho
         return begin_delivery(link, method->decoded, fault);
     case AMQP_BASIC_RETURN_METHOD: {
         const amqp_basic_return_t *returned = method->decoded;
-        return begin_content(link, SAGA_AMQP_RETURNED, returned->exchange, returned->routing_key,
-                             fault);
+        return saga_amqp_content_begin(&link->content, SAGA_AMQP_RETURNED, returned->exchange,
+                                       returned->routing_key, fault);
     }
     case AMQP_BASIC_ACK_METHOD: {
         const amqp_basic_ack_t *ack = method->decoded;
@@ -833,41 +541,41 @@ static bool is_of_our_channel(const amqp_frame_t *frame) {
 /* What a frame says goes into what is put together, or is an event, or (a message's last frame)
  * both: `complete` is the caller's to clear then. */
 static enum saga_error take_frame(struct saga_amqp_link *link, const amqp_frame_t *frame,
-                                  struct content *complete, struct saga_fault *fault) {
-    struct content *content = &link->content;
+                                  struct saga_amqp_content *complete, struct saga_fault *fault) {
+    struct saga_amqp_content *content = &link->content;
     enum saga_error error = SAGA_OK;
     if (frame->frame_type == AMQP_FRAME_HEARTBEAT) {
         return SAGA_OK; /* the library keeps those that come in the middle of a publish */
     }
     if (!is_of_our_channel(frame)) {
-        return nonsense(fault, "a frame on a channel that was not opened for it");
+        return saga_amqp_nonsense(fault, "a frame on a channel that was not opened for it");
     }
     switch (frame->frame_type) {
     case AMQP_FRAME_METHOD:
         error = take_method(link, &frame->payload.method, &complete->event, fault);
         break;
     case AMQP_FRAME_HEADER:
-        error = take_header(link, frame, fault);
+        error = saga_amqp_content_header(content, frame, link->body_bytes_max, fault);
         break;
     case AMQP_FRAME_BODY:
-        error = take_body(link, frame, fault);
+        error = saga_amqp_content_body(content, frame->payload.body_fragment, fault);
         break;
     default:
         break;
     }
-    if (error == SAGA_OK && content->state == CONTENT_BODY_NEXT &&
-        content->arrived == content->expected) {
+    if (error == SAGA_OK && saga_amqp_content_is_complete(content)) {
         error = end_content(link, complete, fault);
     }
     return error;
 }
 
-static enum saga_error keep_event(struct saga_amqp_link *link, const struct content *content,
+static enum saga_error keep_event(struct saga_amqp_link *link,
+                                  const struct saga_amqp_content *content,
                                   struct saga_fault *fault) {
     struct kept *kept = link->kept_count < KEPT_MAX ? malloc(sizeof *kept) : NULL;
     if (kept == NULL) {
-        struct content dropped = *content;
-        content_clear(&dropped);
+        struct saga_amqp_content dropped = *content;
+        saga_amqp_content_clear(&dropped);
         return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE,
                               "no memory for what comes before the answer (%u so far)",
                               link->kept_count);
@@ -887,7 +595,7 @@ static bool is_answer(const amqp_frame_t *frame, amqp_method_number_t answer) {
 /* One frame of those that come before the answer, or the answer. */
 static enum saga_error await_answer(struct saga_amqp_link *link, amqp_method_number_t answer,
                                     int64_t until_ms, bool *answered, struct saga_fault *fault) {
-    struct content complete = {.event.type = SAGA_AMQP_NOTHING};
+    struct saga_amqp_content complete = {.event.type = SAGA_AMQP_NOTHING};
     amqp_frame_t frame;
     const int64_t left_ms = until_ms - now_ms();
     errno = 0;
@@ -926,7 +634,7 @@ static enum saga_error call(struct saga_amqp_link *link, amqp_method_number_t me
 }
 
 /* Something was kept, or is to be read; or there is nothing. */
-static enum saga_error take_next(struct saga_amqp_link *link, struct content *complete,
+static enum saga_error take_next(struct saga_amqp_link *link, struct saga_amqp_content *complete,
                                  struct saga_fault *fault) {
     const struct timeval at_once = {0};
     for (unsigned frames = 0; frames < FRAMES_MAX; frames++) {
@@ -952,7 +660,7 @@ static enum saga_error take_next(struct saga_amqp_link *link, struct content *co
 enum saga_error saga_amqp_link_take(struct saga_amqp_link *link, struct saga_amqp_event *event,
                                     struct saga_fault *fault) {
     enum saga_error error = SAGA_OK;
-    content_clear(&link->shown);
+    saga_amqp_content_clear(&link->shown);
     link->shown.event.type = SAGA_AMQP_NOTHING;
     if (!kept_take(link, &link->shown)) {
         error = take_next(link, &link->shown, fault);

@@ -1,8 +1,8 @@
 /*
  * A link: one connection to the broker, with one channel.
  *
- * Hides rabbitmq-c: this is the only file that includes its header. It reads
- * frames itself, so that a message's size is looked at before memory is given
+ * Hides rabbitmq-c, whose headers have one home (rabbitmq.h). It reads frames
+ * itself, so that a message's size is looked at before memory is given
  * for it, and so that no call waits for the rest of a message.
  *
  * Promises:

@@ -1,6 +1,6 @@
 # Definitions: what loads, what does not and why, and whatever else the bytes may be.
 foreach(test definition_test definition_errors_test definition_limits_test
-             definition_property_test)
+             definition_property_test definition_examples_test)
     saga_test(${test} LINKS saga_definition saga_core)
     target_compile_definitions(${test} PRIVATE
         SAGA_EXAMPLES_DIR="${PROJECT_SOURCE_DIR}/examples"

@@ -106,6 +106,8 @@ cp "$example" "$folder/good.yaml"
 sed 's/timeout: 10s/timout: 10s/; s/pivot: true/pivot: maybe/' "$example" >"$folder/bad.yaml"
 expect 0 "$sagactl" validate "$folder/good.yaml"
 says out "good.yaml: valid: saga booking, version 1, 6 steps"
+expect 0 "$sagactl" validate "$(dirname "$example")"/*.yaml
+says out "booking-unfenced.yaml: valid: saga booking-unfenced, version 1, 6 steps"
 expect 1 "$sagactl" validate "$folder/bad.yaml"
 grep -qE "bad.yaml:[0-9]+:[0-9]+: error: .*timout" "$folder/err" || fail "no place of the error"
 says err "did you mean 'timeout'?"
