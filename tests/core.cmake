@@ -14,5 +14,6 @@ add_library(saga_explorer STATIC saga_explorer.c saga_reference.c
 target_compile_options(saga_explorer PRIVATE -O1)
 target_link_libraries(saga_explorer PRIVATE saga_flags PUBLIC saga_script)
 # The table itself is inside (fold.h).
-saga_test(saga_table_test LINKS saga_explorer)
+saga_test(saga_table_test LINKS saga_explorer TIMEOUT 900)
+set_tests_properties(saga_table_test PROPERTIES COST 100) # it starts early: it takes long
 saga_test(saga_record_test LINKS saga_explorer)
