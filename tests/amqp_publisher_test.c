@@ -129,8 +129,6 @@ END_TEST
 
 /* --------------------------------------------------------------------- killed */
 
-#define KILLS 3
-
 struct stream {
     struct letter *letters;
     size_t count;
@@ -167,24 +165,6 @@ static void expect_true_fates(const struct stream *stream, const unsigned *times
         }
     }
 }
-
-/* RabbitMQ writes down what is declared some time later, and what was confirmed in a queue that a
- * kill makes undeclared is gone. So the queues of the next test are there before it, and written.
- */
-START_TEST(queues_that_are_written) {
-    for (int i = 0; i < KILLS; i++) {
-        char name[32];
-        (void)snprintf(name, sizeof name, "p.kill.%d", i);
-        struct saga_amqp_link *link = scene_link(&scene);
-        struct saga_fault fault = {0};
-        const struct saga_amqp_queue queue = {.name = name};
-        ck_assert_int_eq(saga_amqp_link_queue(link, &queue, &fault), SAGA_OK);
-        saga_amqp_link_finish(link, 1000);
-    }
-    broker_node_stop(&node);
-    broker_node_start(&node);
-}
-END_TEST
 
 START_TEST(a_kill_in_mid_flight) {
     enum { LETTERS = 60000 };
@@ -439,8 +419,7 @@ int main(void) {
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, what_is_handed_over_arrives_once);
     tcase_add_test(tcase, what_no_queue_takes_is_unroutable);
-    tcase_add_test(tcase, queues_that_are_written);
-    tcase_add_loop_test(tcase, a_kill_in_mid_flight, 0, KILLS);
+    tcase_add_loop_test(tcase, a_kill_in_mid_flight, 0, 3);
     tcase_add_test(tcase, a_restart_in_good_order);
     tcase_add_test(tcase, an_alarm_stops_publishing_and_nothing_else);
     tcase_add_test(tcase, a_close_during_an_alarm);
