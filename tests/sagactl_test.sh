@@ -85,7 +85,7 @@ expect 2 "$sagactl" resolve 1234 --step s --verdict maybe --reason r
 says err "--verdict is done or rejected"
 expect 2 "$sagactl" resolve 1234 --step s --verdict rejected --content '{}' --reason r
 says err "--content is the result of a step that is done"
-expect 2 "$sagactl" resolve 1234 --verdict done --reason r
+expect 2 "$sagactl" resolve 1234 --verdict "done" --reason r
 says err "--step is missing"
 expect 2 "$sagactl" mark-compensated 1234 --step s
 says err "--reason is missing"
