@@ -244,7 +244,7 @@ START_TEST(a_bad_reply_is_buried_once_and_hurts_no_saga) {
     const long peak_kib = resident_kib();
     EXPECT(oversized, send_padded("PARKING_AVAILABLE", (1u << 20) + 1));
     EXPECT(oversized, send_padded("PARKING_AVAILABLE", 64u << 20));
-    ck_assert_int_lt(resident_kib() - peak_kib, 32 << 10); /* frames, with a sanitizer's memory */
+    ck_assert_int_lt(resident_kib() - peak_kib, 32 << 10); /* half of the larger one */
 #undef EXPECT
     ck_assert_int_eq(fixture_count("replies.malformed"), 5);
     ck_assert_int_eq(fixture_count("replies.unknown_saga"), 1);
@@ -354,7 +354,16 @@ START_TEST(without_its_participants_queue_a_saga_waits) {
 }
 END_TEST
 
+/* What the daemon frees is really free: a sanitizer would keep up to 256 MiB of it. */
+static void keep_little(void) {
+    const char *options = getenv("ASAN_OPTIONS");
+    char text[512];
+    (void)snprintf(text, sizeof text, "%s:quarantine_size_mb=4", options == NULL ? "" : options);
+    (void)setenv("ASAN_OPTIONS", text, 1); /* no memory: the test finds out */
+}
+
 int main(void) {
+    keep_little();
     Suite *suite = suite_create("broker wire");
     TCase *tests = tcase_create("wire");
     tcase_add_checked_fixture(tests, fixture_open_daemon, fixture_close_daemon);
