@@ -216,7 +216,7 @@ static enum saga_error connect_to(struct saga_amqp_link *link,
 enum saga_error saga_amqp_link_open(struct saga_amqp_link **link,
                                     const struct saga_amqp_link_options *options, size_t host,
                                     struct saga_fault *fault) {
-    struct saga_fault unheard;
+    struct saga_fault unheard = {0};
     fault = fault == NULL ? &unheard : fault;
     assert(host < options->address->host_count && options->timeout_ms > 0 &&
            options->heartbeat_s > 0 && options->body_bytes_max > 0);

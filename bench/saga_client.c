@@ -253,7 +253,7 @@ static void stats_answered(struct saga_request *request) {
 
 /* The log is the engine's thread's, so that is who counts. */
 static double commits_of(struct client *client) {
-    struct saga_engine_stats stats;
+    struct saga_engine_stats stats = {0};
     struct saga_request request = {
         .type = SAGA_REQUEST_STATS, .stats = &stats, .answered = stats_answered, .context = client};
     saga_inbox_put(client->inbox, &request);
@@ -293,6 +293,8 @@ struct saga_bench_rate saga_bench_run_sagas(const struct saga_bench_site *site,
     struct client *client = calloc(1, sizeof *client);
     if (client == NULL) {
         saga_bench_die("client", "no memory");
+        return (struct saga_bench_rate){
+            0}; /* never, but the analysers look at one file at a time */
     }
     client->site = site;
     client->bookings = which == SAGA_BENCH_BOOKINGS;

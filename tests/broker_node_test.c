@@ -187,7 +187,7 @@ END_TEST
 
 /* Opens a node, tells where it is, and waits to be killed. */
 static void open_and_wait(int output) {
-    struct broker_node orphan;
+    struct broker_node orphan = {0};
     broker_node_open(&orphan);
     if (write(output, &orphan, sizeof orphan) == (ssize_t)sizeof orphan) {
         (void)pause();
@@ -208,7 +208,7 @@ static void await_loss(struct saga_amqp_link *link) {
 }
 
 START_TEST(another_node_is_its_own_and_ends_with_its_owner) {
-    struct broker_node orphan;
+    struct broker_node orphan = {0};
     int ends[2];
     int status;
     declare("mine");

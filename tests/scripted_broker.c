@@ -351,7 +351,7 @@ void script_answer(struct scripted_peer *peer, const struct script_heard *heard)
 }
 
 bool script_until(struct scripted_peer *peer, uint32_t method, struct script_heard *heard) {
-    struct script_heard unheard;
+    struct script_heard unheard = {0};
     heard = heard == NULL ? &unheard : heard;
     while (script_read(peer, heard, -1)) {
         if (heard->method == method) {
