@@ -303,7 +303,7 @@ enum saga_error saga_amqp_address_read_password(struct saga_amqp_address *addres
         return saga_fault_set(fault, errno == ENOENT ? SAGA_ERROR_NOT_FOUND : SAGA_ERROR_FAILED,
                               "the password file %.300s: %s", path, strerror(errno));
     }
-    char bytes[SAGA_AMQP_WORD_BYTES_MAX + 3]; /* with its CRLF, or one too many */
+    char bytes[SAGA_AMQP_WORD_BYTES_MAX + 3] = {0}; /* with its CRLF, or one too many */
     const ssize_t size = read_line(fd, bytes, sizeof bytes);
     const enum saga_error error =
         size < 0 ? saga_fault_set(fault, SAGA_ERROR_FAILED, "the password file %.300s: %s", path,

@@ -122,7 +122,7 @@ static bool whole_number(const amqp_field_value_t *value, int64_t *number) {
         *number = value->value.boolean != 0;
         return true;
     case AMQP_FIELD_KIND_I8:
-        *number = value->value.i8;
+        *number = (int64_t)value->value.i8; /* a number, not a character */
         return true;
     case AMQP_FIELD_KIND_U8:
         *number = value->value.u8;

@@ -15,6 +15,7 @@
  * (or AMQP_URL), in which its queues remain.
  */
 #include <errno.h>
+#include <ftw.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -162,14 +163,14 @@ static void read_options(struct options *options, int argc, char **argv) {
 
 static pid_t pid_in(const char *dir) {
     char path[600];
-    long pid = 0;
+    char text[32] = "";
     (void)snprintf(path, sizeof path, "%s/node.pid", dir);
     FILE *file = fopen(path, "r");
-    if (file == NULL || fscanf(file, "%ld", &pid) != 1) {
+    if (file == NULL || fgets(text, sizeof text, file) == NULL || strtol(text, NULL, 10) <= 0) {
         saga_bench_die(path, "it does not say which process the broker is");
     }
     (void)fclose(file);
-    return (pid_t)pid;
+    return (pid_t)strtol(text, NULL, 10);
 }
 
 static void open_site(struct run *run, const char *program) {
@@ -208,8 +209,20 @@ static void open_site(struct run *run, const char *program) {
     }
 }
 
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk) {
+    (void)status;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+static void remove_tree(const char *dir) {
+    if (nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0) {
+        (void)fprintf(stderr, "bench-amqp: %s was not removed\n", dir);
+    }
+}
+
 static void close_site(struct run *run) {
-    char command[600];
     (void)kill(run->echo, SIGKILL);
     (void)waitpid(run->echo, NULL, 0);
     if (run->options.wanted[SERVICES]) {
@@ -218,10 +231,7 @@ static void close_site(struct run *run) {
     if (run->options.url == NULL) {
         broker_node_close(&run->node);
     }
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", run->dir);
-    if (system(command) != 0) {
-        (void)fprintf(stderr, "bench-amqp: %s was not removed\n", run->dir);
-    }
+    remove_tree(run->dir);
 }
 
 /* ------------------------------------------------------------------ measuring */
@@ -264,18 +274,24 @@ static struct saga_bench_rate measure(const struct run *run, enum kind kind, siz
     return rate;
 }
 
+/* All that is to be compared, one after the other. */
+static void measure_round(struct run *run, size_t round, size_t mode) {
+    const struct options *options = &run->options;
+    for (size_t n = 0; n < options->number_count; n++) {
+        for (size_t kind = 0; kind < KINDS; kind++) {
+            if (options->wanted[kind]) {
+                run->cells[mode][n][kind].rounds[round] =
+                    measure(run, (enum kind)kind, options->numbers[n], mode == 1);
+            }
+        }
+    }
+}
+
 static void measure_all(struct run *run) {
     const struct options *options = &run->options;
     for (size_t round = 0; round < options->rounds; round++) {
         for (size_t mode = 0; mode < 2; mode++) {
-            for (size_t n = 0; n < options->number_count; n++) {
-                for (size_t kind = 0; kind < KINDS; kind++) {
-                    if (options->wanted[kind]) {
-                        run->cells[mode][n][kind].rounds[round] =
-                            measure(run, (enum kind)kind, options->numbers[n], mode == 1);
-                    }
-                }
-            }
+            measure_round(run, round, mode);
         }
         (void)fprintf(stderr, "round %zu of %zu\n", round + 1, options->rounds);
     }

@@ -16,6 +16,6 @@ extern const char saga_bench_saga_input[];
 struct saga_definition *saga_bench_saga_definition(void);
 
 /* Of any text. */
-struct saga_definition *saga_bench_definition_of(const char *text, size_t size);
+struct saga_definition *saga_bench_definition_of(const char *yaml, size_t size);
 
 #endif

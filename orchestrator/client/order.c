@@ -181,7 +181,8 @@ static error_t parse_resolve(int key, char *text, struct argp_state *state) {
          (strcmp(order->verdict, "done") != 0 && strcmp(order->verdict, "rejected") != 0))) {
         argp_error(state, "--verdict is done or rejected: did the step take effect?");
     }
-    if (key == ARGP_KEY_SUCCESS && order->content != NULL && strcmp(order->verdict, "done") != 0) {
+    if (key == ARGP_KEY_SUCCESS && order->content != NULL && order->verdict != NULL &&
+        strcmp(order->verdict, "done") != 0) {
         argp_error(state, "--content is the result of a step that is done");
     }
     return parse_deed(key, text, state);

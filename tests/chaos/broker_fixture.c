@@ -45,7 +45,10 @@ const char *fixture_url(void) {
 
 void fixture_begin(int number, const char *defaults) {
     char text[2048];
-    (void)snprintf(host, sizeof host, number == 0 ? "" : "/t%d", number);
+    host[0] = '\0';
+    if (number != 0) {
+        (void)snprintf(host, sizeof host, "/t%d", number);
+    }
     fixture_make_data_dir();
     ck_assert_int_eq(mkdir(fixture_path("definitions"), 0750), 0);
     const int size =
