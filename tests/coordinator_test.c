@@ -557,6 +557,26 @@ START_TEST(who_keeps_no_fence_is_not_sent_the_same_attempt_twice) {
 }
 END_TEST
 
+/* What was waiting then is sent at once; what begins to wait later is not. */
+START_TEST(an_attempt_that_ends_after_the_loss_is_followed_by_a_backoff) {
+    plan.steps[0].fenced = false;
+    plan.steps[0].on_unknown = SAGA_ON_UNKNOWN_COMPENSATE;
+    open_coordinator(300, 1);
+    ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
+    ck_assert_int_eq(start(2), SAGA_ANSWER_TAKEN);
+    pass(500);
+    resend(); /* the second one's turn comes a second later, when its attempt is over */
+    pass(1000);
+    struct saga_id second = id_of(2);
+    const struct saga_record *expired = last_of(SAGA_ATTEMPT_EXPIRED);
+    ck_assert_ptr_nonnull(expired);
+    ck_assert_mem_eq(&expired->saga, &second, sizeof second);
+    for (size_t i = 0; i < sent_count; i++) {
+        ck_assert(sent[i].attempt == 1 || memcmp(&sent[i].id.saga, &second, sizeof second) != 0);
+    }
+}
+END_TEST
+
 START_TEST(what_waits_for_a_lost_peer_waits_no_longer) {
     ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
     ck_assert_int_eq(unsent(&sent[0]), SAGA_ANSWER_TAKEN); /* a backoff of up to 10 s */
@@ -659,6 +679,7 @@ int main(void) {
     tcase_add_loop_test(tests, an_attempt_open_at_a_restart_is_never_unsent, 0, 2);
     tcase_add_test(tests, what_a_lost_peer_may_have_taken_along_is_sent_again);
     tcase_add_test(tests, who_keeps_no_fence_is_not_sent_the_same_attempt_twice);
+    tcase_add_test(tests, an_attempt_that_ends_after_the_loss_is_followed_by_a_backoff);
     tcase_add_test(tests, what_waits_for_a_lost_peer_waits_no_longer);
     tcase_add_test(tests, who_is_back_and_takes_nothing_hurries_nobody);
     tcase_add_loop_test(tests, an_attempt_that_was_sent_twice_is_never_unsent, 0, 2);

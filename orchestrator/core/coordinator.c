@@ -641,6 +641,7 @@ static void tick(struct saga_coordinator *coordinator, const struct saga_input *
             .step = SAGA_STEP_NONE,
         };
         if (due_event(coordinator, slot, &event)) {
+            slot->hurried = 0; /* that was about what waited already */
             decide(coordinator, slot, &event, input->next_lsn);
             require(coordinator->decision.record_count > 0); /* or it would be due for ever */
             settle(coordinator, slot);
