@@ -166,11 +166,15 @@ static pid_t pid_in(const char *dir) {
     char text[32] = "";
     (void)snprintf(path, sizeof path, "%s/node.pid", dir);
     FILE *file = fopen(path, "r");
-    if (file == NULL || fgets(text, sizeof text, file) == NULL || strtol(text, NULL, 10) <= 0) {
+    if (file != NULL) {
+        (void)!fgets(text, sizeof text, file);
+        (void)fclose(file);
+    }
+    const long pid = strtol(text, NULL, 10);
+    if (pid <= 0) {
         saga_bench_die(path, "it does not say which process the broker is");
     }
-    (void)fclose(file);
-    return (pid_t)strtol(text, NULL, 10);
+    return (pid_t)pid;
 }
 
 static void open_site(struct run *run, const char *program) {
