@@ -60,6 +60,10 @@ static int64_t now_ms(void) {
 
 /* ------------------------------------------------------------------- errors */
 
+static bool is_end(int status) {
+    return status == AMQP_STATUS_CONNECTION_CLOSED || status == AMQP_STATUS_SOCKET_ERROR;
+}
+
 static bool is_about_tls(int status) {
     return status == AMQP_STATUS_SSL_ERROR || status == AMQP_STATUS_SSL_CONNECTION_FAILED ||
            status == AMQP_STATUS_SSL_PEER_VERIFY_FAILED;
@@ -69,8 +73,7 @@ static bool is_about_tls(int status) {
 static enum saga_error lost_with(struct saga_fault *fault, const char *what, int status,
                                  const struct saga_amqp_tls *tls) {
     char text[512];
-    const bool may_be_tls =
-        is_about_tls(status) || (tls != NULL && tls->asked && status != AMQP_STATUS_TIMEOUT);
+    const bool may_be_tls = is_about_tls(status) || (tls != NULL && tls->asked && is_end(status));
     const char *why = may_be_tls ? saga_amqp_tls_explain(tls, text, sizeof text) : NULL;
     if (why != NULL) {
         return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "%s: %s", what, why);
@@ -110,7 +113,9 @@ static enum saga_error answered(struct saga_fault *fault, const char *what,
     }
     if (reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION) {
         struct saga_fault inner = {0};
-        const bool is_plain = tls->host == NULL && reply.library_error != AMQP_STATUS_TIMEOUT;
+        const bool is_plain =
+            tls->host == NULL &&
+            (is_end(reply.library_error) || reply.library_error == AMQP_STATUS_BAD_AMQP_DATA);
         const enum saga_error error = lost_with(&inner, what, reply.library_error, tls);
         return saga_fault_set(fault, error, "%s%s", inner.text,
                               is_plain ? " (a port for TLS wants amqps://)" : "");
