@@ -62,9 +62,10 @@ static json_t *replies(const struct saga_engine_stats *stats) {
 }
 
 static json_t *commands(const struct saga_engine_stats *stats) {
-    json_t *json = GROUP({"sent", stats->commands_sent}, {"refused", stats->commands_refused},
-                         {"asked_again", stats->core.asked_again},
-                         {"released", stats->core.released}, {"resent", stats->core.resent});
+    json_t *json =
+        GROUP({"sent", stats->commands_sent}, {"refused", stats->commands_refused},
+              {"asked_again", stats->core.asked_again}, {"released", stats->core.released},
+              {"resent", stats->core.resent}, {"hurried", stats->core.hurried});
     if (json_object_set_new(
             json, "attempts",
             numbered(stats->core.sent, SAGA_OPERATION_COUNT, saga_operation_name)) != 0) {

@@ -23,6 +23,13 @@
 
 enum { QUEUE_REPLIES = 0, QUEUE_STARTS };
 
+/* What the engine is asked about all sagas at once: one request, however often it comes up while
+ * that is under way. */
+struct plea {
+    struct saga_request request; /* the first: its address is the plea's */
+    bool under_way, again;
+};
+
 struct saga_broker {
     struct saga_broker_options options;
     char reply_queue[NAME_SIZE];
@@ -39,9 +46,9 @@ struct saga_broker {
 
     pthread_mutex_t mutex; /* for all of these */
     bool stopped;
-    bool publishes, consumes; /* connected */
-    struct saga_request resend;
-    bool resending, resend_again;
+    bool publishes, consumes; /* connected, and no alarm */
+    bool lost;                /* one of the connections was, since both were there */
+    struct plea resend, hurry;
     struct saga_request *held;                             /* starts for which there was no room */
     struct saga_amqp_outgoing *untold_first, *untold_last; /* answers that wait for the publisher */
     size_t untold_count;
@@ -117,42 +124,51 @@ static enum saga_error prepare(void *context, struct saga_amqp_link *link,
 
 /* ------------------------------------------------------------- lost and found */
 
-static struct saga_broker *broker_of_resend(struct saga_request *request) {
-    return request->context;
-}
-
-static void resend_answered(struct saga_request *request) {
-    struct saga_broker *broker = broker_of_resend(request);
+static void plea_answered(struct saga_request *request) {
+    struct plea *plea = (struct plea *)(void *)request;
+    struct saga_broker *broker = request->context;
     lock(broker);
-    const bool again = broker->resend_again;
-    broker->resending = again;
-    broker->resend_again = false;
+    const bool again = plea->again;
+    plea->under_way = again;
+    plea->again = false;
     unlock(broker);
     if (again) {
         (void)put(broker, request);
     }
 }
 
-/* Both connections are there: whatever was handed over before may be lost, and so may the
- * answers. */
-static void ask_to_resend(struct saga_broker *broker) {
+static void ask(struct saga_broker *broker, struct plea *plea, enum saga_request_type type) {
     lock(broker);
-    const bool first = !broker->resending;
-    broker->resend_again = !first;
-    broker->resending = true;
+    const bool first = !plea->under_way;
+    plea->again = !first;
+    plea->under_way = true;
     unlock(broker);
     if (first) {
-        broker->resend = (struct saga_request){
-            .type = SAGA_REQUEST_RESEND, .answered = resend_answered, .context = broker};
-        (void)put(broker, &broker->resend);
+        plea->request = (struct saga_request){
+            .type = (uint8_t)type, .answered = plea_answered, .context = broker};
+        (void)put(broker, &plea->request);
     }
 }
 
-static void turned(struct saga_broker *broker, bool *which, bool up, const char *what,
+/* Both connections are there. If one was not, whatever was handed over before may be lost, and so
+ * may the answers. After an alarm nothing is: what had left is confirmed on the same connection.
+ * But what was refused waits. */
+static void go_on(struct saga_broker *broker, bool lost) {
+    if (lost) {
+        ask(broker, &broker->resend, SAGA_REQUEST_RESEND);
+    } else {
+        ask(broker, &broker->hurry, SAGA_REQUEST_HURRY);
+    }
+}
+
+/* `alarm`: it is down, and the connection stands. */
+static void turned(struct saga_broker *broker, bool *which, bool up, bool alarm, const char *what,
                    const char *why) {
     lock(broker);
     *which = up;
     const bool both = broker->publishes && broker->consumes;
+    const bool lost = broker->lost || (!up && !alarm);
+    broker->lost = lost && !both;
     broker->state.up = both;
     if (!up) {
         (void)snprintf(broker->state.why, sizeof broker->state.why, "%s", why);
@@ -163,18 +179,20 @@ static void turned(struct saga_broker *broker, bool *which, bool up, const char 
         say(broker, !up, "broker: %s: %s", what, why);
     }
     if (both) {
-        ask_to_resend(broker);
+        go_on(broker, lost);
     }
 }
 
 static void publisher_turned(void *context, bool up, const char *why) {
     struct saga_broker *broker = context;
-    turned(broker, &broker->publishes, up, "commands", why);
+    struct saga_amqp_publisher_counts counts;
+    saga_amqp_publisher_count(broker->publisher, &counts);
+    turned(broker, &broker->publishes, up, counts.blocked, "commands", why);
 }
 
 static void consumer_turned(void *context, bool up, const char *why) {
     struct saga_broker *broker = context;
-    turned(broker, &broker->consumes, up, "replies", why);
+    turned(broker, &broker->consumes, up, false, "replies", why);
 }
 
 /* ----------------------------------------------------------------- commands */
@@ -499,6 +517,7 @@ enum saga_error saga_broker_open(struct saga_broker **broker,
         return saga_fault_set(fault, SAGA_ERROR_FAILED, "no memory for the broker's transport");
     }
     opened->options = *options;
+    opened->lost = true; /* an earlier daemon's */
     (void)snprintf(opened->reply_queue, NAME_SIZE, "saga.replies.%s", options->log_id);
     (void)snprintf(opened->reply_dead, NAME_SIZE, "saga.replies.%s.dead", options->log_id);
     (void)snprintf(opened->state.why, sizeof opened->state.why, "not connected yet");

@@ -14,7 +14,7 @@
  *  1. saga_broker_send() never blocks, and copies what it is given.
  *  2. A command of which no byte left, or which no queue takes, is reported unsent.
  *  3. When the broker had been lost and is back, the engine is asked to send
- *     everything outstanding again.
+ *     everything outstanding again; when an alarm of it is over, what was refused.
  *  4. A reply or start that cannot be read, or is about no saga of this log, goes to
  *     the dead letters once, and is counted and complained of.
  *

@@ -45,6 +45,7 @@ enum saga_request_type {
     SAGA_REQUEST_REPLY,  /* a participant's word, from a transport */
     SAGA_REQUEST_UNSENT, /* a transport's: no byte of this sending can arrive any more */
     SAGA_REQUEST_RESEND, /* a transport's: it had lost its peer, and has found it again */
+    SAGA_REQUEST_HURRY,  /* a transport's: it had its peer, which took nothing, and does again */
     SAGA_REQUEST_CANCEL,
     SAGA_REQUEST_RETRY,
     SAGA_REQUEST_RESOLVE,          /* an operator's verdict on a step in doubt */

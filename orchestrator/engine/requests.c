@@ -288,8 +288,11 @@ void saga_engine_take(struct saga_engine *engine, struct saga_request *request,
         saga_turn_unsent(engine, &request->command, request->attempt, now);
         saga_turn_answer(engine, request, SAGA_RESULT_OK);
         return;
-    case SAGA_REQUEST_RESEND: {
-        const struct saga_input input = saga_turn_input(engine, SAGA_DOOR_RESEND, now);
+    case SAGA_REQUEST_RESEND:
+    case SAGA_REQUEST_HURRY: {
+        const bool again = request->type == SAGA_REQUEST_RESEND;
+        const struct saga_input input =
+            saga_turn_input(engine, again ? SAGA_DOOR_RESEND : SAGA_DOOR_HURRY, now);
         (void)saga_turn_step(engine, &input, now);
         saga_turn_answer(engine, request, SAGA_RESULT_OK);
         return;
