@@ -1,12 +1,12 @@
 #include "outcomes.h"
 
 #include <assert.h>
-#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct saga_outcomes {
-    void *root;                     /* of glibc's tree */
+    struct saga_owed **table;       /* by id: chains, as many as there may be of outcomes in it */
+    uint64_t table_size;            /* a power of two */
     struct saga_owed *first, *last; /* those that have ended */
     struct saga_owed *next;         /* the first with an asker that has not been given it */
     uint64_t open_count, untold_count;
@@ -14,11 +14,7 @@ struct saga_outcomes {
     uint64_t marked_lsn; /* what the last OUTCOMES_TOLD says */
 };
 
-static int by_id(const void *a, const void *b) {
-    const struct saga_owed *one = a;
-    const struct saga_owed *other = b;
-    return memcmp(&one->saga, &other->saga, sizeof one->saga);
-}
+#define TABLE_SIZE_MIN 64
 
 static void *required(void *memory) {
     if (memory == NULL) {
@@ -27,27 +23,55 @@ static void *required(void *memory) {
     return memory;
 }
 
-static void free_outcome(void *memory) {
-    struct saga_owed *outcome = memory;
+static void free_outcome(struct saga_owed *outcome) {
     free(outcome->again);
     free(outcome);
 }
 
 struct saga_outcomes *saga_outcomes_open(void) {
-    return calloc(1, sizeof(struct saga_outcomes));
+    struct saga_outcomes *outcomes = calloc(1, sizeof *outcomes);
+    if (outcomes == NULL) {
+        return NULL;
+    }
+    outcomes->table_size = TABLE_SIZE_MIN;
+    outcomes->table = calloc(outcomes->table_size, sizeof(struct saga_owed *));
+    if (outcomes->table == NULL) {
+        free(outcomes);
+        return NULL;
+    }
+    return outcomes;
 }
 
 void saga_outcomes_close(struct saga_outcomes *outcomes) {
-    if (outcomes != NULL) {
-        tdestroy(outcomes->root, free_outcome);
-        free(outcomes);
+    if (outcomes == NULL) {
+        return;
     }
+    for (uint64_t i = 0; i < outcomes->table_size; i++) {
+        struct saga_owed *next;
+        for (struct saga_owed *outcome = outcomes->table[i]; outcome != NULL; outcome = next) {
+            next = outcome->chain;
+            free_outcome(outcome);
+        }
+    }
+    free(outcomes->table);
+    free(outcomes);
+}
+
+/* ----------------------------------------------------------------- the table */
+
+static struct saga_owed **chain_of(struct saga_owed **table, uint64_t size,
+                                   const struct saga_id *id) {
+    uint64_t word;
+    memcpy(&word, id->bytes + 8, sizeof word); /* the random half of a UUIDv7 */
+    return &table[(word * UINT64_C(0x9e3779b97f4a7c15) >> 16) & (size - 1)];
 }
 
 static struct saga_owed *find(const struct saga_outcomes *outcomes, const struct saga_id *id) {
-    const struct saga_owed key = {.saga = *id};
-    struct saga_owed *const *found = tfind(&key, &outcomes->root, by_id);
-    return found == NULL ? NULL : *found;
+    struct saga_owed *outcome = *chain_of(outcomes->table, outcomes->table_size, id);
+    while (outcome != NULL && memcmp(&outcome->saga, id, sizeof *id) != 0) {
+        outcome = outcome->chain;
+    }
+    return outcome;
 }
 
 const struct saga_owed *saga_outcomes_find(const struct saga_outcomes *outcomes,
@@ -55,12 +79,42 @@ const struct saga_owed *saga_outcomes_find(const struct saga_outcomes *outcomes,
     return find(outcomes, id);
 }
 
+static void grow(struct saga_outcomes *outcomes) {
+    const uint64_t size = 2 * outcomes->table_size;
+    struct saga_owed **table = required(calloc(size, sizeof(struct saga_owed *)));
+    for (uint64_t i = 0; i < outcomes->table_size; i++) {
+        struct saga_owed *next;
+        for (struct saga_owed *outcome = outcomes->table[i]; outcome != NULL; outcome = next) {
+            struct saga_owed **chain = chain_of(table, size, &outcome->saga);
+            next = outcome->chain;
+            outcome->chain = *chain;
+            *chain = outcome;
+        }
+    }
+    free(outcomes->table);
+    outcomes->table = table;
+    outcomes->table_size = size;
+}
+
 static struct saga_owed *add(struct saga_outcomes *outcomes, const struct saga_id *id) {
     struct saga_owed *outcome = required(calloc(1, sizeof *outcome));
+    if (outcomes->open_count + outcomes->untold_count >= outcomes->table_size) {
+        grow(outcomes);
+    }
+    struct saga_owed **chain = chain_of(outcomes->table, outcomes->table_size, id);
     outcome->saga = *id;
-    (void)required(tsearch(outcome, &outcomes->root, by_id));
+    outcome->chain = *chain;
+    *chain = outcome;
     outcomes->open_count++;
     return outcome;
+}
+
+static void take_out(struct saga_outcomes *outcomes, const struct saga_owed *outcome) {
+    struct saga_owed **at = chain_of(outcomes->table, outcomes->table_size, &outcome->saga);
+    while (*at != outcome) {
+        at = &(*at)->chain;
+    }
+    *at = outcome->chain;
 }
 
 static int asker_count(const struct saga_owed *outcome) {
@@ -74,7 +128,7 @@ static void forget(struct saga_outcomes *outcomes, struct saga_owed *outcome) {
     if (outcomes->next == outcome) {
         outcomes->next = outcome->next;
     }
-    (void)tdelete(outcome, &outcomes->root, by_id);
+    take_out(outcomes, outcome);
     free_outcome(outcome);
     outcomes->untold_count--;
 }

@@ -33,6 +33,7 @@ struct saga_owed {
     uint8_t given, told;    /* of the askers, in this order: started_lsn's, `again` */
     struct saga_owed *next; /* in the order of the ends */
     struct saga_owed *previous;
+    struct saga_owed *chain; /* of those that have the same place in the table */
 };
 
 /* NULL: no memory. */
