@@ -11,7 +11,8 @@
  *     are durable.
  *  2. One saga per start key; concurrent starts of one key are one start.
  *  3. Who is to be told of a saga's end is told at least once, whatever dies when; a
- *     second time only if the process dies within a second of the first.
+ *     second time only if the process dies within a second of the first, or before an
+ *     earlier end is told.
  *  4. It reads no clock, draws no random numbers of its own and starts no
  *     thread: time and randomness come with its configuration and calls, so a
  *     simulation runs this very code.
