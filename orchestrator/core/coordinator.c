@@ -507,6 +507,7 @@ static enum saga_answer start(struct saga_coordinator *coordinator,
         .step = SAGA_STEP_NONE,
         .key = input->event.key,
         .payload = input->event.payload,
+        .content = input->event.content,
     };
     require(find(coordinator, &input->saga) == NULL);
     struct slot *slot = slot_take(coordinator, input->plan);
@@ -890,6 +891,9 @@ enum saga_replay saga_coordinator_replay(struct saga_coordinator *coordinator,
         return SAGA_REPLAYED; /* the caller defines it */
     case SAGA_EPOCH_STARTED:
         return replay_epoch(coordinator, record);
+    case SAGA_OUTCOMES_TOLD: /* of ends that are in the log, or nothing it says can be gone by */
+        return record->through_lsn != 0 && record->through_lsn < record->lsn ? SAGA_REPLAYED
+                                                                             : SAGA_REPLAY_ILLEGAL;
     case SAGA_STARTED:
         return replay_start(coordinator, record);
     default:

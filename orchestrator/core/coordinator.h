@@ -63,7 +63,7 @@ struct saga_input {
     struct saga_id saga;          /* START, EVENT */
     const struct saga_plan *plan; /* START: one that was defined */
     struct saga_event event;      /* at_ms, wall_ms, epoch: always. The rest: EVENT.
-                                     START: key and payload too */
+                                     START: key, payload and content too */
 };
 
 /* ----------------------------------------------------------------- updates */
