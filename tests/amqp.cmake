@@ -9,7 +9,7 @@ target_include_directories(saga_scripted_broker PUBLIC ${CMAKE_CURRENT_SOURCE_DI
 target_link_libraries(saga_scripted_broker PRIVATE saga_flags PUBLIC PkgConfig::CHECK Threads::Threads)
 add_library(saga_amqp_scene STATIC amqp_scene.c)
 target_include_directories(saga_amqp_scene PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
-target_link_libraries(saga_amqp_scene PRIVATE saga_flags PUBLIC saga_amqp PkgConfig::CHECK
+target_link_libraries(saga_amqp_scene PRIVATE saga_flags saga_condition PUBLIC saga_amqp PkgConfig::CHECK
     Threads::Threads)
 foreach(test amqp_push_test amqp_hostile_link_test amqp_hostile_publisher_test amqp_hostile_consumer_test)
     saga_test(${test} LINKS saga_amqp_scene saga_scripted_broker)
