@@ -8,6 +8,7 @@ PREFIX   ?= /usr/local
 SEEDS    ?= 1000000
 KILLS    ?= 10000
 CHAOS_KILLS ?= 2000
+SAGAS    ?= 100000
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo demo-amqp test check format tsan coverage bench soak install clean
@@ -60,7 +61,7 @@ bench: build ## measures what docs/performance.md records
 
 soak: build ## the long runs: make soak SEEDS=1000000 KILLS=10000
 	@$(PACKAGES) test
-	@SEEDS=$(SEEDS) KILLS=$(KILLS) CHAOS_KILLS=$(CHAOS_KILLS) scripts/soak
+	@SEEDS=$(SEEDS) KILLS=$(KILLS) CHAOS_KILLS=$(CHAOS_KILLS) SAGAS=$(SAGAS) scripts/soak
 
 install: build ## into PREFIX (/usr/local), below DESTDIR
 	@DESTDIR=$(DESTDIR) cmake --install build --prefix $(PREFIX)

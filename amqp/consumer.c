@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "condition.h"
 #include "dial.h"
 
 #define FINISH_MS 1000
@@ -487,7 +488,6 @@ static bool start_thread(struct saga_amqp_consumer *consumer) {
 enum saga_error saga_amqp_consumer_open(struct saga_amqp_consumer **consumer,
                                         const struct saga_amqp_consumer_options *options,
                                         struct saga_fault *fault) {
-    pthread_condattr_t attributes;
     struct saga_amqp_consumer *opened = calloc(1, sizeof *opened);
     if (opened == NULL) {
         return saga_fault_set(fault, SAGA_ERROR_FAILED, "no memory for the consumer");
@@ -504,11 +504,8 @@ enum saga_error saga_amqp_consumer_open(struct saga_amqp_consumer **consumer,
     opened->unsettled_max = opened->queue_count * opened->options.prefetch;
     opened->unsettled = calloc(opened->unsettled_max, sizeof *opened->unsettled);
     opened->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     (void)pthread_mutex_init(&opened->mutex, NULL);
-    (void)pthread_cond_init(&opened->woken, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    saga_condition_init(&opened->woken);
     saga_amqp_dial_init(&opened->dial, options->link.address->host_count, options->seed);
     *consumer = opened; /* before its first callback */
     if (opened->unsettled == NULL || opened->wake_fd < 0 || !start_thread(opened)) {

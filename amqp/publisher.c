@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "condition.h"
 #include "dial.h"
 
 /* So many are published between two looks at what has arrived. */
@@ -555,7 +556,6 @@ static enum saga_error start_threads(struct saga_amqp_publisher *publisher,
 enum saga_error saga_amqp_publisher_open(struct saga_amqp_publisher **publisher,
                                          const struct saga_amqp_publisher_options *options,
                                          struct saga_fault *fault) {
-    pthread_condattr_t attributes;
     struct saga_amqp_publisher *opened = calloc(1, sizeof *opened);
     if (opened == NULL) {
         return saga_fault_set(fault, SAGA_ERROR_FAILED, "no memory for the publisher");
@@ -567,11 +567,8 @@ enum saga_error saga_amqp_publisher_open(struct saga_amqp_publisher **publisher,
     opened->unconfirmed = calloc(opened->options.window, sizeof(struct saga_amqp_outgoing *));
     opened->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     opened->first = opened->next = 1;
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     (void)pthread_mutex_init(&opened->mutex, NULL);
-    (void)pthread_cond_init(&opened->ended, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    saga_condition_init(&opened->ended);
     saga_amqp_dial_init(&opened->dial, options->link.address->host_count, options->seed);
     *publisher = opened; /* before its first callback */
     enum saga_error error = opened->unconfirmed == NULL || opened->wake_fd < 0

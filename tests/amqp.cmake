@@ -9,10 +9,16 @@ target_include_directories(saga_scripted_broker PUBLIC ${CMAKE_CURRENT_SOURCE_DI
 target_link_libraries(saga_scripted_broker PRIVATE saga_flags PUBLIC PkgConfig::CHECK Threads::Threads)
 add_library(saga_amqp_scene STATIC amqp_scene.c)
 target_include_directories(saga_amqp_scene PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
-target_link_libraries(saga_amqp_scene PRIVATE saga_flags PUBLIC saga_amqp PkgConfig::CHECK
+target_link_libraries(saga_amqp_scene PRIVATE saga_flags saga_condition PUBLIC saga_amqp PkgConfig::CHECK
     Threads::Threads)
-foreach(test amqp_push_test amqp_hostile_link_test amqp_hostile_publisher_test amqp_hostile_consumer_test)
+foreach(test amqp_push_test amqp_hostile_publisher_test amqp_hostile_consumer_test)
     saga_test(${test} LINKS saga_amqp_scene saga_scripted_broker)
+endforeach()
+add_library(saga_hostile_fixture STATIC amqp_hostile_fixture.c)
+target_include_directories(saga_hostile_fixture PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(saga_hostile_fixture PRIVATE saga_flags PUBLIC saga_amqp saga_scripted_broker)
+foreach(test amqp_hostile_handshake_test amqp_hostile_message_test amqp_hostile_answer_test)
+    saga_test(${test} LINKS saga_hostile_fixture)
 endforeach()
 
 # A broker of their own, of 150 MB. They wait most of the time, and take long all together: so

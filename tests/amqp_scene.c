@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "condition.h"
+
 void scene_lock(struct scene *scene) {
     ck_assert_int_eq(pthread_mutex_lock(&scene->mutex), 0);
 }
@@ -20,16 +22,12 @@ void scene_sleep(struct scene *scene, int64_t until_ms) {
 }
 
 void scene_open(struct scene *scene, uint16_t port) {
-    pthread_condattr_t attributes;
     *scene = (struct scene){
         .address = {.host_count = 1, .user = "guest", .password = "guest", .vhost = "/"}};
     (void)snprintf(scene->address.hosts[0].name, sizeof scene->address.hosts[0].name, "127.0.0.1");
     scene->address.hosts[0].port = port;
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     (void)pthread_mutex_init(&scene->mutex, NULL);
-    (void)pthread_cond_init(&scene->changed, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    saga_condition_init(&scene->changed);
 }
 
 void scene_close(struct scene *scene) {

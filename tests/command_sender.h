@@ -9,16 +9,14 @@
 #ifndef COMMAND_SENDER_H
 #define COMMAND_SENDER_H
 
-#include "link.h"
 #include "wire.h"
+#include "wire_ends.h"
 
 #define COMMAND_SENDER_EXCHANGE "BOOKING_TX_EVENT_STORE"
 #define COMMAND_SENDER_REPLIES  "replies"
 
 struct command_sender {
-    struct saga_amqp_address address;
-    struct saga_amqp_link *commands; /* out */
-    struct saga_amqp_link *replies;  /* in */
+    struct wire_ends wire;
 };
 
 /* Connects to `url`, declares the exchange and its reply queue. */

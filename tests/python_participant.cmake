@@ -8,6 +8,8 @@ endfunction()
 # examples/python: the fence, cell by cell; then as a participant of the real daemon.
 saga_python_test(python_fenced_test fenced_test.py)
 saga_python_test(python_killed_test killed_test.py)
+# ... and what stops it for a while; without a broker.
+saga_python_test(python_stopped_test stopped_test.py)
 # The real daemon and participants that keep no fence.
 saga_python_test(python_plain_test plain_test.py)
 

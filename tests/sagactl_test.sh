@@ -4,20 +4,14 @@
 # sagactl as its users call it: what it prints, and its exit statuses, against
 # sagad dev.
 set -eu
-export LC_ALL=C
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/daemon_stage.sh
+. "$here/daemon_stage.sh"
 unset SAGAD_SERVER SAGAD_DATA_DIR NO_COLOR || true
 
 bin=$1
 example=$2
 sagactl=$bin/sagactl
-folder=$(mktemp -d)
-daemon=
-
-finish() {
-    [ -z "$daemon" ] || kill -9 "$daemon" 2>/dev/null || true
-    rm -rf "$folder"
-}
-trap finish EXIT
 
 fail() {
     echo "FAILED: $1"
@@ -43,24 +37,11 @@ silent() { # silent out|err
     [ ! -s "$folder/$1" ] || fail "standard $1 is not silent"
 }
 
-# open_daemon OPTION...: returns when it is ready.
 open_daemon() {
-    rm -f "$folder/daemon"
-    mkfifo "$folder/daemon"
-    "$bin/sagad" dev --data-dir "$folder/data" "$@" >"$folder/daemon" 2>&1 &
-    daemon=$!
-    exec 3<"$folder/daemon"
-    while read -r line <&3; do
-        echo "$line" >>"$folder/daemon.log"
-        case $line in *"is ready at"*) break ;; esac
-    done
-    cat <&3 >>"$folder/daemon.log" &
-    exec 3<&-
+    start_daemon "$bin/sagad" --data-dir "$folder/data" "$@"
 }
 kill_daemon() {
-    kill -9 "$daemon"
-    wait "$daemon" 2>/dev/null || true
-    daemon=
+    close_daemon KILL
 }
 
 # ------------------------------------------------------------- without a daemon
@@ -237,7 +218,6 @@ expect 0 "$sagactl" cancel --json "$late" --reason "it takes too long"
 says out '"result":"accepted"'
 
 # A wait outlives the daemon.
-status=0
 "$sagactl" start booking --input "$input" --key patient --wait --json >"$folder/patient" &
 waiting=$!
 until "$sagactl" start booking --input "$input" --key patient --json | grep -q running; do :; done
@@ -249,6 +229,7 @@ says out "booking"
 # There is no socket in the data directory: it waits on, until there is one again.
 kill_daemon
 open_daemon
+status=0
 wait $waiting || status=$?
 cp "$folder/patient" "$folder/out"
 [ "$status" = 5 ] || fail "the wait over two kills ended with $status instead of 5"

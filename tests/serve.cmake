@@ -10,7 +10,7 @@ add_dependencies(serve_cli_test parking booking billing)
 
 # What needs one: a private node.
 saga_broker_test(serve_broker_test
-    SOURCES serve_broker_test.c command_sender.c service_process.c
+    SOURCES serve_broker_test.c command_sender.c wire_ends.c service_process.c
     LINKS saga_amqp saga_parking saga_participant_fixture TIMEOUT 1200)
 target_compile_definitions(serve_broker_test PRIVATE SAGA_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
 add_dependencies(serve_broker_test parking)

@@ -10,6 +10,7 @@
 #include "service.h"
 
 #include <check.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -510,6 +511,48 @@ START_TEST(fail_answers_each_commands_own_event) {
 }
 END_TEST
 
+/* ------------------------------------------------------------------- scans */
+
+/* A full scan takes the longer the more rows there are: with a hundred thousand, longer than
+ * everything else together. */
+static void expect_no_scan(struct saga_participant *participant) {
+    sqlite3 *database = saga_participant_database(participant);
+    sqlite3_stmt *statement = NULL;
+    unsigned count = 0;
+    while ((statement = sqlite3_next_stmt(database, statement)) != NULL) {
+        ck_assert_msg(sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_FULLSCAN_STEP, 0) == 0,
+                      "it looks at every row: %s", sqlite3_sql(statement));
+        count++;
+    }
+    ck_assert_uint_ge(count, 3);
+}
+
+START_TEST(no_command_looks_at_every_row) {
+    struct saga_fault fault = {0};
+    for (unsigned i = 0; i < 5; i++) {
+        char uuid[37] = "";
+        ck_assert_int_eq(saga_parking_slot_create(parking, "Another", uuid, &fault), SAGA_OK);
+    }
+    for (unsigned number = 1; number <= 5; number++) {
+        deliver(booking, number, "booking.create", "action", "create");
+        deliver(parking, number, "parking.block", "action", "block");
+        deliver(booking, number, "booking.approve", "action", "approve");
+        deliver(billing, number, "billing.authorize_payment", "action", "authorize");
+        if (number % 2 == 0) {
+            deliver(parking, number, "parking.reserve", "action", "reserve");
+            deliver(booking, number, "booking.pay", "action", "confirm");
+        } else {
+            deliver(billing, number, "billing.refund", "compensation", "authorize");
+            deliver(parking, number, "parking.unblock", "compensation", "block");
+            deliver(booking, number, "booking.reject", "compensation", "create");
+        }
+    }
+    expect_no_scan(parking);
+    expect_no_scan(booking);
+    expect_no_scan(billing);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("services");
     TCase *tests = tcase_create("services");
@@ -543,6 +586,7 @@ int main(void) {
     tcase_add_test(tests, a_refused_compensation_leaves_no_effect);
     tcase_add_test(tests, every_switch_fits_the_services);
     tcase_add_test(tests, fail_answers_each_commands_own_event);
+    tcase_add_test(tests, no_command_looks_at_every_row);
     suite_add_tcase(suite, tests);
     return check_run(suite);
 }

@@ -457,11 +457,16 @@ def serve(db: sqlite3.Connection, hosts: list, exchange: str, queue_type: str) -
             log(f"not connected: {error!r}")
         lasted = time.monotonic() - began_s > 10
         longest_s = 0.1 if lasted else min(longest_s * 2, 30)
-        # Stopped and continued past its time, it returns something that is no signal.
-        caught = signal.sigtimedwait(STOP, random.uniform(0.1, longest_s))
-        if caught is not None and caught.si_signo in STOP:
-            break
+        rest(random.uniform(0.1, longest_s))
     log("stopped")
+
+
+def rest(seconds: float) -> None:
+    """Until then, or a signal to stop. Not by sigtimedwait(): where the process itself was stopped
+    meanwhile (SIGSTOP), Python's gives a signal that nobody has sent."""
+    until_s = time.monotonic() + seconds
+    while time.monotonic() < until_s and not signal.sigpending() & STOP:
+        time.sleep(0.1)
 
 
 def brokers(url: str) -> list[pika.URLParameters]:

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "condition.h"
 #include "ids.h"
 
 /* What could not be carried out is delivered again after this long: a database that
@@ -276,17 +277,6 @@ static void *run(void *argument) {
 
 /* --------------------------------------------------------------- open, close */
 
-static void condition_init(pthread_cond_t *condition) {
-    pthread_condattr_t attributes;
-    int error = pthread_condattr_init(&attributes);
-    assert(error == 0);
-    error = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    assert(error == 0);
-    error = pthread_cond_init(condition, &attributes);
-    assert(error == 0);
-    (void)pthread_condattr_destroy(&attributes);
-}
-
 enum saga_error saga_lane_open(struct saga_lane **lane, const struct saga_local_options *options,
                                struct saga_participant *participant,
                                const struct saga_participant_switches *switches,
@@ -308,7 +298,7 @@ enum saga_error saga_lane_open(struct saga_lane **lane, const struct saga_local_
     }
     int error = pthread_mutex_init(&opened->mutex, NULL);
     assert(error == 0); /* with default attributes it cannot fail */
-    condition_init(&opened->condition);
+    saga_condition_init(&opened->condition);
     error = pthread_create(&opened->thread, NULL, run, opened);
     if (error != 0) {
         saga_lane_close(opened);

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "command_message.h"
+#include "condition.h"
 #include "notices.h"
 #include "waiting_room.h"
 
@@ -403,17 +404,6 @@ static enum saga_error prepare_publisher(void *context, struct saga_amqp_link *l
 
 /* --------------------------------------------------------------- open, close */
 
-static void condition_init(pthread_cond_t *condition) {
-    pthread_condattr_t attributes;
-    int error = pthread_condattr_init(&attributes);
-    assert(error == 0);
-    error = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    assert(error == 0);
-    error = pthread_cond_init(condition, &attributes);
-    assert(error == 0);
-    (void)pthread_condattr_destroy(&attributes);
-}
-
 static void desk_free(struct saga_desk *desk) {
     saga_errand_queue_clear(&desk->arrived);
     saga_errand_queue_clear(&desk->unsent);
@@ -452,7 +442,7 @@ static struct saga_desk *desk_make(struct saga_participant *participant,
     saga_notices_init(&desk->turns, options->context, options->tell);
     const int error = pthread_mutex_init(&desk->mutex, NULL);
     assert(error == 0);
-    condition_init(&desk->condition);
+    saga_condition_init(&desk->condition);
     return desk;
 }
 

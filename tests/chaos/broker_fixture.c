@@ -225,70 +225,20 @@ void fixture_await_messages(const char *queue, long count) {
 
 /* ------------------------------------------------------------- participants */
 
-static void need(enum saga_error error, const struct saga_fault *fault) {
-    ck_assert_msg(error == SAGA_OK, "%s", fault->text);
-}
-
-static void raw_connect(struct raw_participant *raw) {
-    struct saga_fault fault = {0};
-    need(saga_amqp_address_parse(&raw->address, fixture_url(), &fault), &fault);
-    const struct saga_amqp_link_options options = {
-        .address = &raw->address,
-        .name = "test",
-        .timeout_ms = 20000,
-        .heartbeat_s = 60,
-        .body_bytes_max = 4u << 20,
-    };
-    need(saga_amqp_link_open(&raw->in, &options, 0, &fault), &fault);
-    need(saga_amqp_link_open(&raw->out, &options, 0, &fault), &fault);
-    need(saga_amqp_link_confirm(raw->out, &fault), &fault);
-}
-
 void raw_open_queue(struct raw_participant *raw, const char *queue) {
-    struct saga_fault fault = {0};
-    const struct saga_amqp_queue mine = {.name = queue};
-    raw_connect(raw);
-    need(saga_amqp_link_queue(raw->in, &mine, &fault), &fault);
-    need(saga_amqp_link_consume(raw->in, queue, 0, 100, &fault), &fault);
+    wire_ends_open(&raw->wire, fixture_url());
+    wire_ends_consume(&raw->wire, queue);
 }
 
 void raw_open(struct raw_participant *raw, const char *queue) {
-    struct saga_fault fault = {0};
-    const struct saga_amqp_queue mine = {.name = queue};
     char key[64];
     (void)snprintf(key, sizeof key, "%s.#", queue);
-    raw_connect(raw);
-    need(saga_amqp_link_exchange(raw->in, PARK_EXCHANGE, &fault), &fault);
-    need(saga_amqp_link_queue(raw->in, &mine, &fault), &fault);
-    need(saga_amqp_link_bind(raw->in, queue, PARK_EXCHANGE, key, &fault), &fault);
-    need(saga_amqp_link_consume(raw->in, queue, 0, 100, &fault), &fault);
+    wire_ends_open(&raw->wire, fixture_url());
+    wire_ends_consume_bound(&raw->wire, queue, PARK_EXCHANGE, key);
 }
 
 void raw_close(struct raw_participant *raw) {
-    saga_amqp_link_finish(raw->in, 5000);
-    saga_amqp_link_finish(raw->out, 5000);
-}
-
-/* The next event of this type. False: not within this time. */
-static bool await(struct saga_amqp_link *link, enum saga_amqp_event_type type,
-                  struct saga_amqp_event *event, int64_t within_ms) {
-    struct saga_fault fault = {0};
-    const int64_t until_ms = monotonic_ms() + within_ms;
-    for (;;) {
-        need(saga_amqp_link_take(link, event, &fault), &fault);
-        if (event->type == type) {
-            return true;
-        }
-        ck_assert_int_ne(event->type, SAGA_AMQP_RETURNED);
-        ck_assert_int_ne(event->type, SAGA_AMQP_REFUSED);
-        if (event->type == SAGA_AMQP_NOTHING) {
-            const int64_t left_ms = until_ms - monotonic_ms();
-            if (left_ms <= 0) {
-                return false;
-            }
-            saga_amqp_link_wait(link, -1, (int)left_ms);
-        }
-    }
+    wire_ends_close(&raw->wire);
 }
 
 static void copy(char *to, size_t size, const char *from) {
@@ -296,8 +246,7 @@ static void copy(char *to, size_t size, const char *from) {
 }
 
 bool raw_try_next(struct raw_participant *raw, struct raw_command *command, int64_t within_ms) {
-    struct saga_fault fault = {0};
-    if (!await(raw->in, SAGA_AMQP_DELIVERED, &raw->event, within_ms)) {
+    if (!wire_ends_hear(&raw->wire, &raw->event, within_ms)) {
         return false;
     }
     const struct saga_amqp_message *message = &raw->event.message;
@@ -310,7 +259,7 @@ bool raw_try_next(struct raw_participant *raw, struct raw_command *command, int6
     (void)saga_amqp_message_number(message, "saga-attempt", &command->attempt);
     (void)snprintf(command->body, sizeof command->body, "%.*s", (int)message->body_size,
                    (const char *)message->body);
-    need(saga_amqp_link_ack(raw->in, raw->event.tag, false, &fault), &fault);
+    wire_ends_ack(&raw->wire, &raw->event);
     return true;
 }
 
@@ -325,14 +274,11 @@ void raw_next_named(struct raw_participant *raw, const char *name, struct raw_co
 }
 
 bool raw_hears_nothing(struct raw_participant *raw, int64_t within_ms) {
-    return !await(raw->in, SAGA_AMQP_DELIVERED, &raw->event, within_ms);
+    return !wire_ends_hear(&raw->wire, &raw->event, within_ms);
 }
 
 void raw_publish(struct raw_participant *raw, const struct saga_amqp_message *message) {
-    struct saga_fault fault = {0};
-    struct saga_amqp_event event;
-    need(saga_amqp_link_publish(raw->out, message, &fault), &fault);
-    ck_assert(await(raw->out, SAGA_AMQP_CONFIRMED, &event, PATIENCE_MS));
+    wire_ends_publish(&raw->wire, message);
 }
 
 struct saga_amqp_message raw_reply_message(const struct raw_command *command, const char *outcome,

@@ -16,7 +16,7 @@
 
 #include "broker_node.h"
 #include "daemon_fixture.h"
-#include "link.h"
+#include "wire_ends.h"
 
 #define PARK_EXCHANGE "BOOKING_TX_EVENT_STORE" /* where services are by default */
 
@@ -64,8 +64,7 @@ void fixture_await_messages(const char *queue, long count);
 
 /* Both ends of the wire, by hand. */
 struct raw_participant {
-    struct saga_amqp_address address;
-    struct saga_amqp_link *in, *out;
+    struct wire_ends wire;
     struct saga_amqp_event event; /* the last delivery */
 };
 

@@ -6,49 +6,25 @@
 # before and after its answer is. Whatever the operator was told, he asks again; the saga
 # ends once, and the compensation that was owed never takes effect any more.
 set -eu
-export LC_ALL=C
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/daemon_stage.sh
+. "$here/../daemon_stage.sh"
 
 bin=$1
 failpoints=$2
 yaml=$3
 sagactl=$bin/sagactl
-folder=$(mktemp -d)
-daemon=
-
-finish() {
-    [ -z "$daemon" ] || kill -9 "$daemon" 2>/dev/null || true
-    rm -rf "$folder"
-}
-trap finish EXIT
 
 fail() {
     echo "FAILED: $1"
-    cat "$folder/log" 2>/dev/null || true
+    cat "$folder/daemon.log" 2>/dev/null || true
     exit 1
 }
 
-# open_daemon PROGRAM OPTION...: returns when it is ready, or has died.
-open_daemon() {
-    program=$1
+open_daemon() { # open_daemon PROGRAM OPTION...
+    opened=$1
     shift
-    rm -f "$folder/pipe"
-    mkfifo "$folder/pipe"
-    "$program" dev --data-dir "$SAGAD_DATA_DIR" --definitions "$folder/definitions" "$@" \
-        >"$folder/pipe" 2>&1 &
-    daemon=$!
-    exec 3<"$folder/pipe"
-    while read -r line <&3; do
-        echo "$line" >>"$folder/log"
-        case $line in *"is ready at"*) break ;; esac
-    done
-    cat <&3 >>"$folder/log" &
-    exec 3<&-
-}
-close_daemon() { # close_daemon SIGNAL
-    kill "-$1" "$daemon" 2>/dev/null || true
-    status=0
-    wait "$daemon" 2>/dev/null || status=$?
-    daemon=
+    start_daemon "$opened" --data-dir "$SAGAD_DATA_DIR" --definitions "$folder/definitions" "$@"
 }
 
 mkdir "$folder/definitions"
@@ -70,11 +46,11 @@ kills=0
 for kind in compensation reply; do
     for place in before_append after_append after_commit after_send; do
         export SAGAD_DATA_DIR="$folder/$kind-$place"
-        : >"$folder/log"
+        : >"$folder/daemon.log"
         cp -a "$folder/template" "$SAGAD_DATA_DIR"
         SAGAD_FAILPOINT=$kind:$place:1 open_daemon "$failpoints"
         "$sagactl" mark-compensated "$id" --step block --reason "freed by hand" \
-            >>"$folder/log" 2>&1 || true
+            >>"$folder/daemon.log" 2>&1 || true
         # The answer of the settle may come a moment after that of the operator.
         for _ in 1 2 3 4 5 6 7 8 9 10; do
             kill -0 "$daemon" 2>/dev/null || break
@@ -85,7 +61,7 @@ for kind in compensation reply; do
         # From here on the compensation would succeed, if anybody sent it.
         open_daemon "$bin/sagad"
         "$sagactl" mark-compensated "$id" --step block --reason "freed by hand" \
-            >>"$folder/log" 2>&1 || grep -q "has ended (compensated_manually)" "$folder/log" ||
+            >>"$folder/daemon.log" 2>&1 || grep -q "has ended (compensated_manually)" "$folder/daemon.log" ||
             fail "$kind:$place: the operator is refused"
         until "$sagactl" get "$id" | grep -q "status   compensated_manually"; do :; done
         [ "$("$bin/sagalog" --data-dir "$SAGAD_DATA_DIR" export | grep -c '"verb":"mark-compensated"')" = 1 ] ||
