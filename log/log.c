@@ -380,8 +380,8 @@ uint64_t saga_log_durable(const struct saga_log *log) {
     return log->meta.last_lsn;
 }
 
-/* The reader of what is committed sees the last flush. */
-static enum saga_error see_committed(struct saga_log *log, struct saga_fault *fault) {
+enum saga_error saga_log_committed(struct saga_log *log, struct saga_log_reader **reader,
+                                   struct saga_fault *fault) {
     if (!log->committed_current) {
         const enum saga_error error = saga_log_reader_renew(&log->committed, fault);
         if (error != SAGA_OK) {
@@ -389,6 +389,7 @@ static enum saga_error see_committed(struct saga_log *log, struct saga_fault *fa
         }
         log->committed_current = true;
     }
+    *reader = &log->committed;
     return SAGA_OK;
 }
 
@@ -402,8 +403,9 @@ enum saga_error saga_log_read(struct saga_log *log, uint64_t lsn, struct saga_re
         return saga_fault_set(fault, SAGA_ERROR_LOG_WRITE,
                               "record %" PRIu64 " is lost: there was no memory for it.", lsn);
     }
-    const enum saga_error error = see_committed(log, fault);
-    return error == SAGA_OK ? saga_log_reader_read(&log->committed, lsn, record, fault) : error;
+    struct saga_log_reader *reader;
+    const enum saga_error error = saga_log_committed(log, &reader, fault);
+    return error == SAGA_OK ? saga_log_reader_read(reader, lsn, record, fault) : error;
 }
 
 /* -------------------------------------------------------------------- rows */
@@ -421,13 +423,6 @@ void saga_log_remove(struct saga_log *log, enum saga_log_table table, struct sag
     if (!saga_rows_remove(&log->rows, table, key)) {
         log->lost_rows = true;
     }
-}
-
-enum saga_error saga_log_row(struct saga_log *log, enum saga_log_table table, struct saga_bytes key,
-                             struct saga_bytes *value, struct saga_fault *fault) {
-    const enum saga_error error = see_committed(log, fault);
-    return error == SAGA_OK ? saga_log_reader_row(&log->committed, table, key, value, fault)
-                            : error;
 }
 
 struct saga_checkpoint saga_log_checkpoint(const struct saga_log *log) {

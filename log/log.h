@@ -113,12 +113,6 @@ void saga_log_put(struct saga_log *log, enum saga_log_table table, struct saga_b
                   struct saga_bytes value);
 void saga_log_remove(struct saga_log *log, enum saga_log_table table, struct saga_bytes key);
 
-/* The committed value of a row; what the batch changes is not seen. Valid until the
- * next flush. Errors: NOT_FOUND (the fault is left alone), LOG_REFUSED, FAILED. */
-SAGA_CHECKED enum saga_error saga_log_row(struct saga_log *log, enum saga_log_table table,
-                                          struct saga_bytes key, struct saga_bytes *value,
-                                          struct saga_fault *fault);
-
 /* Where recovery begins. */
 struct saga_checkpoint {
     uint64_t lsn;     /* the tables are as of this record, or later; 0: there is no checkpoint */
@@ -168,6 +162,11 @@ void saga_log_reader_close(struct saga_log_reader *reader);
  * only renew and close may follow. */
 SAGA_CHECKED enum saga_error saga_log_reader_renew(struct saga_log_reader *reader,
                                                    struct saga_fault *fault);
+
+/* A reader of what is committed, for the thread that appends: the log's own, as of the last
+ * flush, and not to be closed or used after the next. Errors: LOG_REFUSED, FAILED. */
+SAGA_CHECKED enum saga_error
+saga_log_committed(struct saga_log *log, struct saga_log_reader **reader, struct saga_fault *fault);
 
 /* First and last LSN of the view; last < first: empty. */
 uint64_t saga_log_reader_first(const struct saga_log_reader *reader);

@@ -7,6 +7,7 @@ saga_test(record_golden_test LINKS saga_record_fixture)
 target_compile_definitions(record_golden_test PRIVATE
     SAGA_GOLDEN_DIR="${CMAKE_CURRENT_SOURCE_DIR}/golden")
 saga_test(block_test LINKS saga_record_fixture PkgConfig::XXHASH)
+saga_test(tables_test LINKS saga_core saga_log)
 saga_test(meta_test LINKS saga_record_fixture PkgConfig::XXHASH)
 
 add_library(saga_ledger STATIC scratch.c ledger.c log_scene.c)

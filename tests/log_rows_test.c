@@ -15,11 +15,18 @@ static struct saga_bytes text(const char *bytes) {
     return (struct saga_bytes){.data = bytes, .size = (uint32_t)strlen(bytes)};
 }
 
+static enum saga_error row_of(struct saga_log *log, enum saga_log_table table, const char *key,
+                              struct saga_bytes *value, struct saga_fault *fault) {
+    struct saga_log_reader *reader;
+    ck_assert_msg(saga_log_committed(log, &reader, fault) == SAGA_OK, "%s", fault->text);
+    return saga_log_reader_row(reader, table, text(key), value, fault);
+}
+
 static void assert_value(struct saga_log *log, enum saga_log_table table, const char *key,
                          const char *expected) {
     struct saga_bytes value;
     struct saga_fault fault = {0};
-    const enum saga_error error = saga_log_row(log, table, text(key), &value, &fault);
+    const enum saga_error error = row_of(log, table, key, &value, &fault);
     if (expected == NULL) {
         ck_assert_int_eq(error, SAGA_ERROR_NOT_FOUND);
         return;
@@ -81,8 +88,7 @@ START_TEST(a_row_may_become_shorter_and_longer) {
             scene_flush(log);
             struct saga_bytes value;
             struct saga_fault fault;
-            ck_assert_int_eq(saga_log_row(log, SAGA_TABLE_KEPT, text("k"), &value, &fault),
-                             SAGA_OK);
+            ck_assert_int_eq(row_of(log, SAGA_TABLE_KEPT, "k", &value, &fault), SAGA_OK);
             ck_assert_uint_eq(value.size, sizes[after]);
             saga_log_close(log);
         }
