@@ -16,13 +16,13 @@
 
 #include "content.h"
 #include "rabbitmq.h"
+#include "tls.h"
 
 #define CHANNEL     1
 #define CHANNEL_MAX 8
 #define FRAME_MAX   131072 /* RabbitMQ's default */
 /* What a peer may leave unacknowledged by TCP before the kernel gives it up. */
 #define USER_TIMEOUT_MS 15000
-#define SYSTEM_CA_FILE  "/etc/ssl/certs/ca-certificates.crt"
 /* So many frames are looked at by one call: one that goes on as long as something comes would never
  * be over. (A body of 64 MiB has about as many.) */
 #define FRAMES_MAX 512
@@ -43,6 +43,7 @@ struct saga_amqp_link {
     uint32_t timeout_ms;
     size_t body_bytes_max;
     int heartbeat_ms;
+    struct saga_amqp_tls tls;
     struct saga_amqp_content content;
     struct saga_amqp_content shown; /* was given to the caller */
     struct kept *first_kept, *last_kept;
@@ -59,14 +60,35 @@ static int64_t now_ms(void) {
 
 /* ------------------------------------------------------------------- errors */
 
-static enum saga_error lost(struct saga_fault *fault, const char *what, int status) {
-    const char *why = amqp_error_string2(status);
+static bool is_end(int status) {
+    return status == AMQP_STATUS_CONNECTION_CLOSED || status == AMQP_STATUS_SOCKET_ERROR;
+}
+
+static bool is_about_tls(int status) {
+    return status == AMQP_STATUS_SSL_ERROR || status == AMQP_STATUS_SSL_CONNECTION_FAILED ||
+           status == AMQP_STATUS_SSL_PEER_VERIFY_FAILED;
+}
+
+/* `tls`: of a connection that is being made; NULL: of one that stands. */
+static enum saga_error lost_with(struct saga_fault *fault, const char *what, int status,
+                                 const struct saga_amqp_tls *tls) {
+    char text[512];
+    const bool may_be_tls = is_about_tls(status) || (tls != NULL && tls->asked && is_end(status));
+    const char *why = may_be_tls ? saga_amqp_tls_explain(tls, text, sizeof text) : NULL;
+    if (why != NULL) {
+        return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "%s: %s", what, why);
+    }
+    why = amqp_error_string2(status);
     if (status == AMQP_STATUS_SOCKET_ERROR && errno == EINPROGRESS) {
         why = "nobody listens there, or there is no way to it"; /* the library keeps which */
-    } else if (status == AMQP_STATUS_SOCKET_ERROR && errno != 0) {
+    } else if ((status == AMQP_STATUS_SOCKET_ERROR || is_about_tls(status)) && errno != 0) {
         why = strerror(errno);
     }
     return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "%s: %s", what, why);
+}
+
+static enum saga_error lost(struct saga_fault *fault, const char *what, int status) {
+    return lost_with(fault, what, status, NULL);
 }
 
 /* The peer's words end up on terminals and in JSON: what is not plain is left out. */
@@ -85,12 +107,18 @@ static enum saga_error closed(struct saga_fault *fault, const char *what, uint16
 
 /* What the login came to: the only call of the library that waits for an answer. */
 static enum saga_error answered(struct saga_fault *fault, const char *what,
-                                amqp_rpc_reply_t reply) {
+                                const struct saga_amqp_tls *tls, amqp_rpc_reply_t reply) {
     if (reply.reply_type == AMQP_RESPONSE_NORMAL) {
         return SAGA_OK;
     }
     if (reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION) {
-        return lost(fault, what, reply.library_error);
+        struct saga_fault inner = {0};
+        const bool is_plain =
+            tls->host == NULL &&
+            (is_end(reply.library_error) || reply.library_error == AMQP_STATUS_BAD_AMQP_DATA);
+        const enum saga_error error = lost_with(&inner, what, reply.library_error, tls);
+        return saga_fault_set(fault, error, "%s%s", inner.text,
+                              is_plain ? " (a port for TLS wants amqps://)" : "");
     }
     if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION) {
         if (reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD) {
@@ -115,37 +143,20 @@ static struct timeval duration(uint32_t ms) {
     return (struct timeval){.tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000};
 }
 
-static amqp_socket_t *make_socket(struct saga_amqp_link *link,
-                                  const struct saga_amqp_link_options *options,
-                                  struct saga_fault *fault) {
-    if (!options->address->tls) {
-        return amqp_tcp_socket_new(link->connection);
+static enum saga_error make_socket(struct saga_amqp_link *link,
+                                   const struct saga_amqp_link_options *options, size_t host,
+                                   amqp_socket_t **socket, struct saga_fault *fault) {
+    if (options->address->tls) {
+        link->tls = (struct saga_amqp_tls){.host = options->address->hosts[host].name,
+                                           .ca_file = options->ca_file,
+                                           .certificate = options->certificate,
+                                           .key = options->key};
+        return saga_amqp_tls_socket(&link->tls, link->connection, socket, fault);
     }
-    const char *ca_file = options->ca_file != NULL ? options->ca_file : SYSTEM_CA_FILE;
-    amqp_socket_t *socket = amqp_ssl_socket_new(link->connection);
-    if (socket == NULL) {
-        return NULL;
-    }
-    amqp_ssl_socket_set_verify_peer(socket, true);
-    amqp_ssl_socket_set_verify_hostname(socket, true);
-    int status = amqp_ssl_socket_set_ssl_versions(socket, AMQP_TLSv1_2, AMQP_TLSvLATEST);
-    if (status == AMQP_STATUS_OK) {
-        status = amqp_ssl_socket_set_cacert(socket, ca_file);
-    }
-    if (status != AMQP_STATUS_OK) {
-        (void)saga_fault_set(fault, SAGA_ERROR_UNREACHABLE,
-                             "%s: the certificates to trust cannot be read: %s", ca_file,
-                             amqp_error_string2(status));
-        return NULL;
-    }
-    if (options->certificate != NULL &&
-        amqp_ssl_socket_set_key(socket, options->certificate, options->key) != AMQP_STATUS_OK) {
-        (void)saga_fault_set(fault, SAGA_ERROR_UNREACHABLE,
-                             "%s, %s: our certificate and its key cannot be read, or do not fit",
-                             options->certificate, options->key);
-        return NULL;
-    }
-    return socket;
+    *socket = amqp_tcp_socket_new(link->connection);
+    return *socket != NULL
+               ? SAGA_OK
+               : saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "no memory for a socket");
 }
 
 /* By default rabbitmq-c does not tell the broker that it understands these, and then a deleted
@@ -169,7 +180,7 @@ static enum saga_error login(struct saga_amqp_link *link,
     entries[0].value.value.table.entries = capabilities;
     entries[1].value.value.bytes = saga_amqp_bytes(options->name);
     const amqp_table_t properties = {.num_entries = 2, .entries = entries};
-    return answered(fault, where,
+    return answered(fault, where, &link->tls,
                     amqp_login_with_properties(link->connection, options->address->vhost,
                                                CHANNEL_MAX, FRAME_MAX, (int)options->heartbeat_s,
                                                &properties, AMQP_SASL_METHOD_PLAIN,
@@ -184,17 +195,15 @@ static enum saga_error connect_to(struct saga_amqp_link *link,
     const unsigned user_timeout_ms = USER_TIMEOUT_MS;
     char where[SAGA_AMQP_HOST_BYTES_MAX + 16];
     (void)snprintf(where, sizeof where, "%s:%u", peer->name, peer->port);
-    fault->text[0] = '\0';
-    amqp_socket_t *socket = make_socket(link, options, fault);
-    if (socket == NULL) {
-        return fault->text[0] != '\0'
-                   ? fault->error
-                   : saga_fault_set(fault, SAGA_ERROR_UNREACHABLE, "%s: no memory", where);
+    amqp_socket_t *socket;
+    enum saga_error error = make_socket(link, options, host, &socket, fault);
+    if (error != SAGA_OK) {
+        return error;
     }
     errno = 0;
-    int status = amqp_socket_open_noblock(socket, peer->name, peer->port, &patience);
+    const int status = amqp_socket_open_noblock(socket, peer->name, peer->port, &patience);
     if (status != AMQP_STATUS_OK) {
-        return lost(fault, where, status);
+        return lost_with(fault, where, status, &link->tls);
     }
     link->fd = fcntl(amqp_get_sockfd(link->connection), F_DUPFD_CLOEXEC, 0);
     if (link->fd < 0 ||
@@ -204,7 +213,7 @@ static enum saga_error connect_to(struct saga_amqp_link *link,
         return saga_fault_set(fault, SAGA_ERROR_UNREACHABLE,
                               "%s: no descriptor, or timeouts cannot be set", where);
     }
-    enum saga_error error = login(link, options, where, fault);
+    error = login(link, options, where, fault);
     if (error != SAGA_OK) {
         return error;
     }

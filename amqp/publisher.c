@@ -103,6 +103,7 @@ static void settle(struct saga_amqp_publisher *publisher, struct saga_amqp_outgo
                    enum saga_amqp_fate fate) {
     struct saga_amqp_publisher_counts *counts = &publisher->counts;
     lock(publisher);
+    counts->unconfirmed = publisher->unconfirmed_count;
     switch (fate) {
     case SAGA_AMQP_HANDED_OVER:
         counts->handed_over++;
@@ -195,11 +196,12 @@ static void settle_all(struct saga_amqp_publisher *publisher) {
         struct saga_amqp_outgoing *outgoing = *place_of(publisher, number);
         if (outgoing != NULL) {
             *place_of(publisher, number) = NULL;
+            publisher->unconfirmed_count--;
             settle(publisher, outgoing, SAGA_AMQP_IN_DOUBT);
         }
     }
     publisher->first = publisher->next;
-    publisher->unconfirmed_count = 0;
+    assert(publisher->unconfirmed_count == 0);
     settle_waiting(publisher);
 }
 

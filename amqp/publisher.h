@@ -49,7 +49,8 @@ struct saga_amqp_publisher_options {
     enum saga_error (*prepare)(void *context, struct saga_amqp_link *link,
                                struct saga_fault *fault);
     /* It is connected and takes messages (`up`), or does not any more; `why` is a
-     * sentence. Also for alarms of the broker. */
+     * sentence. Also for alarms of the broker: then the counts say `blocked`, the connection
+     * stands, and what has left is confirmed when the alarm is over. */
     void (*turned)(void *context, bool up, const char *why);
 };
 #define SAGA_AMQP_WINDOW    1024

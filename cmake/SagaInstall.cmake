@@ -1,5 +1,5 @@
 # What `make install` copies, beside the man pages (docs/).
-foreach(program sagad sagactl sagalog)
+foreach(program sagad sagactl sagalog parking booking billing)
     if(TARGET ${program})
         install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
     endif()

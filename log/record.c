@@ -45,6 +45,7 @@ enum {
     KEY_KEY,
     KEY_PAYLOAD,
     KEY_CONTENT,
+    KEY_THROUGH_LSN,
 };
 
 /* Most entries that a map of one header byte can have. */
@@ -52,10 +53,10 @@ enum {
 #define FIXMAP             0x80
 #define MAP16              0xde
 
-/* All fields at their widest: map16 3, saga 19, four of 10, two 32-bit ones of
+/* All fields at their widest: map16 3, saga 19, five of 10, two 32-bit ones of
  * 6, two 16-bit ones of 4, seven 8-bit ones of 3, headers of key (1 + 3),
  * payload and content (1 + 5 each). */
-#define FIXED_BYTES_MAX (3 + 19 + 4 * 10 + 2 * 6 + 2 * 4 + 7 * 3 + 4 + 6 + 6)
+#define FIXED_BYTES_MAX (3 + 19 + 5 * 10 + 2 * 6 + 2 * 4 + 7 * 3 + 4 + 6 + 6)
 
 const char *saga_record_error_text(enum saga_record_error error) {
     switch (error) {
@@ -161,6 +162,7 @@ size_t saga_record_encode(const struct saga_record *record, void *bytes) {
     entries += pen_bytes(&pen, KEY_KEY, record->key.data, record->key.size);
     entries += pen_bytes(&pen, KEY_PAYLOAD, record->payload.data, record->payload.size);
     entries += pen_bytes(&pen, KEY_CONTENT, record->content.data, record->content.size);
+    entries += pen_lsn(&pen, KEY_THROUGH_LSN, record->through_lsn);
 
     size_t size = (size_t)(pen.at - begin);
     if (entries <= FIXMAP_ENTRIES_MAX) {
@@ -492,6 +494,8 @@ static inline enum saga_record_error read_field(struct cursor *cursor, uint64_t 
         return read_bytes(cursor, SAGA_PAYLOAD_BYTES_MAX, &record->payload);
     case KEY_CONTENT:
         return read_bytes(cursor, SAGA_PAYLOAD_BYTES_MAX, &record->content);
+    case KEY_THROUGH_LSN:
+        return read_u64(cursor, &record->through_lsn);
     default:
         return skip_value(cursor);
     }

@@ -66,10 +66,11 @@
  *    17   key             bin       at most 1,024 bytes
  *    18   payload         bin       at most 4 MiB
  *    19   content         bin       at most 4 MiB
+ *    20   through_lsn     uint      LSN up to which an OUTCOMES_TOLD speaks
  *
  * A record's own LSN is not in it: first LSN of its block + its index.
  *
- * The writer takes 3 and 16 as uint 64 and 4 and 5 as int 64, always (nine
+ * The writer takes 3, 16 and 20 as uint 64 and 4 and 5 as int 64, always (nine
  * bytes: no branch on the hot path), every other number in its shortest form.
  * A reader takes any msgpack integer of any width whose value fits. It skips
  * keys that it does not know, whatever their value. It refuses: keys that do

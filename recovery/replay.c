@@ -62,7 +62,7 @@ static void note(const struct replay *replay, const struct saga_id *id, bool lef
 
 static enum saga_error fold(const struct replay *replay, const struct saga_record *record,
                             struct saga_fault *fault) {
-    bool of_saga = record->fact != SAGA_EPOCH_STARTED && record->fact != SAGA_DEFINITION_LOADED;
+    bool of_saga = !saga_fact_is_of_log(record->fact);
     bool left_out =
         of_saga && replay->guard != NULL && saga_guard_suspects(replay->guard, &record->saga);
     note(replay, &record->saga, left_out || !of_saga);

@@ -96,6 +96,7 @@ START_TEST(what_is_handed_over_arrives_once) {
     scene_await_for(&scene, 60, scene.settled == LETTERS);
     ck_assert_uint_eq(scene.fates[SAGA_AMQP_HANDED_OVER], LETTERS);
     ck_assert_uint_eq(counts_now().published, LETTERS);
+    ck_assert_uint_eq(counts_now().unconfirmed, 0);
     count_arrived("p.over", times, LETTERS, LETTERS);
     for (size_t i = 0; i < LETTERS; i++) {
         ck_assert_uint_eq(times[i], 1);
@@ -193,6 +194,7 @@ START_TEST(a_kill_in_mid_flight) {
     broker_node_kill(&node);
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
     scene_await(&scene, scene.settled == LETTERS - stream.refused);
+    ck_assert_uint_eq(counts_now().unconfirmed, 0);
     ck_assert(!saga_amqp_publisher_put(publisher, &letters[0].outgoing)); /* it is down */
     ck_assert(_i == 0 || scene.fates[SAGA_AMQP_IN_DOUBT] > 0);
     broker_node_start(&node);

@@ -1,4 +1,4 @@
-/* Whoever started a saga by a message: remembered while it is open, told once. */
+/* Whoever started a saga by a message: as the log keeps them, and what they are told. */
 #include "askers.h"
 
 #include <check.h>
@@ -10,17 +10,6 @@
 #include "check_run.h"
 #include "ids.h"
 
-static struct saga_askers *askers;
-
-static void set_up(void) {
-    askers = saga_askers_open();
-    ck_assert_ptr_nonnull(askers);
-}
-
-static void tear_down(void) {
-    saga_askers_close(askers);
-}
-
 static struct saga_id id_of(unsigned number) {
     struct saga_id id = {.bytes = {1}};
     id.bytes[6] = 0x70;
@@ -30,85 +19,85 @@ static struct saga_id id_of(unsigned number) {
     return id;
 }
 
-static void join(unsigned number, const char *status, const char *reply_to) {
-    const struct saga_id id = id_of(number);
-    char queue[64], correlation[] = "c";
-    (void)snprintf(queue, sizeof queue, "%s", reply_to);
+/* -------------------------------------------------------------- written down */
+
+static struct saga_asker *parse(const char *text, const char **why) {
+    return saga_asker_parse((struct saga_bytes){text, (uint32_t)strlen(text)}, why);
+}
+
+static void comes_back(const char *reply_to, const char *correlation_id, bool persistent) {
     const struct saga_asker asker = {
-        .reply_to = queue, .correlation_id = correlation, .persistent = number % 2 == 0};
-    ck_assert(saga_askers_join(askers, &id, status, &asker));
-    memset(queue, '#', sizeof queue); /* it was copied */
-    correlation[0] = '#';
+        .reply_to = reply_to, .correlation_id = correlation_id, .persistent = persistent};
+    const char *why;
+    char *text = saga_asker_text(&asker);
+    ck_assert_ptr_nonnull(text);
+    ck_assert_uint_le(strlen(text), SAGA_ASKER_BYTES_MAX);
+    struct saga_asker *parsed = parse(text, &why);
+    ck_assert_msg(parsed != NULL, "%s: %s", text, why);
+    ck_assert_ptr_null(why);
+    memset(text, '#', strlen(text)); /* it was copied */
+    ck_assert_str_eq(parsed->reply_to, reply_to);
+    ck_assert_str_eq(parsed->correlation_id, correlation_id);
+    ck_assert_int_eq(parsed->persistent, persistent);
+    free(parsed);
+    free(text);
 }
 
-/* Who is told of this; NULL: nobody. */
-static const char *told(unsigned number, const char *status) {
-    static char queue[64];
-    const struct saga_id id = id_of(number);
-    struct saga_asker *asker = saga_askers_leave(askers, &id, status);
-    if (asker == NULL) {
-        return NULL;
+START_TEST(an_asker_is_written_as_json) {
+    const struct saga_asker asker = {
+        .reply_to = "answers", .correlation_id = "order \"17\"", .persistent = true};
+    char *text = saga_asker_text(&asker);
+    ck_assert_str_eq(text, "{\"reply_to\":\"answers\",\"correlation_id\":\"order \\\"17\\\"\","
+                           "\"persistent\":true}");
+    free(text);
+}
+END_TEST
+
+START_TEST(what_was_written_is_read) {
+    char all[256], longest[256];
+    for (int i = 0; i < 255; i++) {
+        all[i] = (char)(i + 1);
     }
-    ck_assert_mem_eq(&asker->saga, &id, sizeof id);
-    ck_assert_str_eq(asker->correlation_id, "c");
-    ck_assert_int_eq(asker->persistent, number % 2 == 0);
-    (void)snprintf(queue, sizeof queue, "%s", asker->reply_to);
-    free(asker);
-    return queue;
+    memset(longest, 1, 255); /* six characters each in JSON */
+    all[255] = longest[255] = '\0';
+    comes_back("answers", "c-1", true);
+    comes_back("caf\xc3\xa9", "\xe2\x82\xac\n\"", false);
+    comes_back(longest, longest, true);
+    comes_back(all, "\xff", false); /* not UTF-8, either of them */
+    comes_back("answers", all, true);
 }
+END_TEST
 
-static const char *const still_open[] = {"running", "compensating", "parked", "quarantined"};
-static const char *const ended[] = {"completed", "compensated", "completed_manually",
-                                    "compensated_manually", "inconsistent"};
-
-START_TEST(an_asker_waits_while_the_saga_is_open) {
-    join(1, still_open[_i], "q");
-    for (size_t i = 0; i < sizeof still_open / sizeof still_open[0]; i++) {
-        ck_assert_ptr_null(told(1, still_open[i]));
+START_TEST(anything_else_is_no_asker) {
+    static const char *const texts[] = {
+        "",
+        "{",
+        "[]",
+        "{}",
+        "{\"reply_to\":\"q\",\"correlation_id\":\"c\"}",
+        "{\"reply_to\":\"q\",\"persistent\":true}",
+        "{\"reply_to\":\"\",\"correlation_id\":\"c\",\"persistent\":true}",
+        "{\"reply_to\":7,\"correlation_id\":\"c\",\"persistent\":true}",
+        "{\"reply_to\":\"q\",\"correlation_id\":\"c\",\"persistent\":1}",
+        "{\"reply_to_hex\":\"\",\"correlation_id\":\"c\",\"persistent\":true}",
+        "{\"reply_to_hex\":\"f\",\"correlation_id\":\"c\",\"persistent\":true}",
+        "{\"reply_to_hex\":\"fg\",\"correlation_id\":\"c\",\"persistent\":true}",
+        "{\"reply_to_hex\":\"ff00\",\"correlation_id\":\"c\",\"persistent\":true}",
+    };
+    char longer[700];
+    const char *why;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        ck_assert_msg(parse(texts[i], &why) == NULL, "%s", texts[i]);
+        ck_assert_ptr_nonnull(why);
     }
-    ck_assert_str_eq(told(1, "completed"), "q");
-}
-END_TEST
-
-START_TEST(an_asker_is_told_once_of_the_end) {
-    join(1, "running", "q");
-    ck_assert_str_eq(told(1, ended[_i]), "q");
-    ck_assert_ptr_null(told(1, ended[_i]));
-}
-END_TEST
-
-START_TEST(of_a_saga_that_has_ended_nothing_more_is_told) {
-    join(1, ended[_i], "q");
-    ck_assert_ptr_null(told(1, ended[_i]));
-}
-END_TEST
-
-START_TEST(who_asks_again_takes_the_earlier_ones_place) {
-    join(1, "running", "first");
-    join(1, "compensating", "second");
-    ck_assert_str_eq(told(1, "compensated"), "second");
-    ck_assert_ptr_null(told(1, "compensated"));
-}
-END_TEST
-
-START_TEST(nobody_is_told_of_another_ones_saga) {
-    for (unsigned i = 0; i < 1000; i++) {
-        char queue[16];
-        (void)snprintf(queue, sizeof queue, "q%u", i * 7919 % 1000);
-        join(i * 7919 % 1000, "running", queue);
-    }
-    ck_assert_ptr_null(told(1000, "completed"));
-    for (unsigned i = 0; i < 990; i++) { /* the others are freed with the askers */
-        char queue[16];
-        (void)snprintf(queue, sizeof queue, "q%u", i);
-        ck_assert_str_eq(told(i, "completed"), queue);
-    }
-}
-END_TEST
-
-START_TEST(nobody_at_all_is_no_asker) {
-    ck_assert_ptr_null(told(1, "completed"));
-    saga_askers_close(NULL);
+    (void)snprintf(longer, sizeof longer,
+                   "{\"reply_to\":\"%0256d\",\"correlation_id\":\"c\",\"persistent\":true}", 7);
+    ck_assert_ptr_null(parse(longer, &why));
+    (void)snprintf(longer, sizeof longer,
+                   "{\"reply_to_hex\":\"%s%0511d\",\"correlation_id\":\"c\",\"persistent\":true}",
+                   "f", 1);
+    memset(strchr(longer, 'f'), 'f', 512);
+    ck_assert_ptr_null(parse(longer, &why));
 }
 END_TEST
 
@@ -154,27 +143,29 @@ START_TEST(an_answer_goes_straight_to_the_askers_queue) {
     char queue[] = "answers", correlation[] = "c-1";
     const struct saga_asker asker = {
         .reply_to = queue, .correlation_id = correlation, .persistent = true};
-    struct saga_amqp_outgoing *outgoing =
-        saga_asker_message(&asker, "saga.refused", saga_asker_refusal("no"));
-    ck_assert_ptr_nonnull(outgoing);
+    struct saga_asker_answer *answer =
+        saga_asker_answer_make(&asker, "saga.refused", saga_asker_refusal("no"));
+    ck_assert_ptr_nonnull(answer);
     memset(queue, '#', sizeof queue);
     memset(correlation, '#', sizeof correlation);
-    ck_assert_str_eq(outgoing->message.exchange, "");
-    ck_assert_str_eq(outgoing->message.routing_key, "answers");
-    ck_assert_str_eq(outgoing->message.correlation_id, "c-1");
-    ck_assert_str_eq(outgoing->message.type, "saga.refused");
-    ck_assert_str_eq(outgoing->message.content_type, "application/json");
-    ck_assert(outgoing->message.persistent);
-    ck_assert(!outgoing->message.mandatory);
-    ck_assert_uint_eq(outgoing->message.body_size, 14);
-    ck_assert_mem_eq(outgoing->message.body, "{\"error\":\"no\"}", 14);
-    saga_asker_message_free(outgoing);
+    const struct saga_amqp_message *message = &answer->outgoing.message;
+    ck_assert_str_eq(message->exchange, "");
+    ck_assert_str_eq(message->routing_key, "answers");
+    ck_assert_str_eq(message->correlation_id, "c-1");
+    ck_assert_str_eq(message->type, "saga.refused");
+    ck_assert_str_eq(message->content_type, "application/json");
+    ck_assert(message->persistent);
+    ck_assert(!message->mandatory);
+    ck_assert_uint_eq(message->body_size, 14);
+    ck_assert_mem_eq(message->body, "{\"error\":\"no\"}", 14);
+    ck_assert(!answer->is_end);
+    saga_asker_answer_free(answer);
 }
 END_TEST
 
 START_TEST(without_a_body_there_is_no_answer) {
     const struct saga_asker asker = {.reply_to = "q", .correlation_id = "c"};
-    ck_assert_ptr_null(saga_asker_message(&asker, "saga.ended", NULL));
+    ck_assert_ptr_null(saga_asker_answer_make(&asker, "saga.ended", NULL));
 }
 END_TEST
 
@@ -183,13 +174,9 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("askers");
     TCase *tests = tcase_create("askers");
-    tcase_add_checked_fixture(tests, set_up, tear_down);
-    tcase_add_loop_test(tests, an_asker_waits_while_the_saga_is_open, 0, COUNT(still_open));
-    tcase_add_loop_test(tests, an_asker_is_told_once_of_the_end, 0, COUNT(ended));
-    tcase_add_loop_test(tests, of_a_saga_that_has_ended_nothing_more_is_told, 0, COUNT(ended));
-    tcase_add_test(tests, who_asks_again_takes_the_earlier_ones_place);
-    tcase_add_test(tests, nobody_is_told_of_another_ones_saga);
-    tcase_add_test(tests, nobody_at_all_is_no_asker);
+    tcase_add_test(tests, an_asker_is_written_as_json);
+    tcase_add_test(tests, what_was_written_is_read);
+    tcase_add_test(tests, anything_else_is_no_asker);
     tcase_add_test(tests, an_outcome_says_which_saga_and_how);
     tcase_add_loop_test(tests, a_refusal_says_why_whatever_was_in_it, 0, COUNT(refusals));
     tcase_add_test(tests, an_answer_goes_straight_to_the_askers_queue);

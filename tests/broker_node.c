@@ -81,14 +81,24 @@ static void broker(const struct broker_node *node, const char *verb, const char 
     run(words);
 }
 
-void broker_node_start(struct broker_node *node) {
-    broker(node, "start", (const char *const[]){"--for", node->owner, NULL});
-    printed[strcspn(printed, "\n")] = '\0';
-    const char *colon = strrchr(printed, ':');
+/* Takes a URL over, to the line's end. */
+static void note_url(const char *line, char url[128], uint16_t *port) {
+    const int size = (int)strcspn(line, "\n");
     errno = EPROTO;
-    need(colon != NULL && strlen(printed) < sizeof node->url, "it printed no URL");
-    (void)strcpy(node->url, printed);
-    node->port = (uint16_t)strtoul(colon + 1, NULL, 10);
+    need(size > 0 && size < 128, "it printed no URL");
+    (void)snprintf(url, 128, "%.*s", size, line);
+    const char *colon = strrchr(url, ':');
+    need(colon != NULL, "its URL has no port");
+    *port = (uint16_t)strtoul(colon + 1, NULL, 10);
+}
+
+void broker_node_start(struct broker_node *node) {
+    const char *with = node->tls == NULL ? NULL : "--tls";
+    broker(node, "start", (const char *const[]){"--for", node->owner, with, node->tls, NULL});
+    note_url(printed, node->url, &node->port);
+    if (node->tls != NULL) {
+        note_url(printed + strcspn(printed, "\n") + 1, node->tls_url, &node->tls_port);
+    }
 }
 
 void broker_node_open(struct broker_node *node) {
@@ -118,6 +128,18 @@ void broker_node_resume(struct broker_node *node) {
 
 void broker_node_alarm(struct broker_node *node, bool on) {
     broker(node, "alarm", (const char *const[]){on ? "on" : "off", NULL});
+}
+
+void broker_node_certificate(struct broker_node *node, const char *which) {
+    broker(node, "certificate", (const char *const[]){which, NULL});
+}
+
+const char *broker_node_tls_file(const struct broker_node *node, const char *name) {
+    static char paths[16][sizeof node->path + 64];
+    static unsigned next;
+    char *path = paths[next++ % 16];
+    (void)snprintf(path, sizeof paths[0], "%s/tls/%s", node->path, name);
+    return path;
 }
 
 void broker_node_wipe(struct broker_node *node) {

@@ -23,10 +23,13 @@ struct broker_node {
     char path[512]; /* its directory */
     char url[128];  /* "amqp://guest:guest@127.0.0.1:24310", the same after a restart */
     uint16_t port;
-    char owner[16]; /* the process that opened it */
+    char owner[16];    /* the process that opened it */
+    const char *tls;   /* "one-way", "mutual": it takes TLS from its next start on; NULL: not */
+    char tls_url[128]; /* "amqps://guest:guest@localhost:24319", likewise */
+    uint16_t tls_port;
 };
 
-/* Starts one in a new directory. */
+/* Starts one in a new directory, with TLS if `tls` says so; all else in *node is the fixture's. */
 void broker_node_open(struct broker_node *node);
 /* Kills it, and removes the directory. */
 void broker_node_close(struct broker_node *node);
@@ -45,6 +48,13 @@ void broker_node_resume(struct broker_node *node);
 /* The memory alarm. While it is on, a connection is blocked by its next publish, which may itself
  * still be taken. */
 void broker_node_alarm(struct broker_node *node, bool on);
+
+/* What it shows by TLS from now on: "good", as at each start, "expired", "other-host" or
+ * "stranger".
+ */
+void broker_node_certificate(struct broker_node *node, const char *which);
+/* A file of those that scripts/broker makes: "ca.pem". Lives for a few calls. */
+const char *broker_node_tls_file(const struct broker_node *node, const char *name);
 
 /* All of its state is gone when it is started again. It must not run. */
 void broker_node_wipe(struct broker_node *node);

@@ -753,6 +753,57 @@ START_TEST(what_waits_for_a_lost_peer_waits_no_longer) {
 }
 END_TEST
 
+/* ------------------------------------------------------------- it takes again */
+
+static void hurry(void) {
+    (void)give((struct saga_input){.door = SAGA_DOOR_HURRY});
+}
+
+START_TEST(what_was_refused_waits_no_longer_and_nothing_is_sent_twice) {
+    open_coordinator(300, 10); /* the rate counts */
+    for (uint32_t i = 0; i < 10; i++) {
+        ck_assert_int_eq(start(i), SAGA_ANSWER_TAKEN);
+    }
+    for (size_t i = 1; i < 8; i += 2) { /* four of them are refused: a backoff of up to 10 s */
+        ck_assert_int_eq(unsent(&sent[i]), SAGA_ANSWER_TAKEN);
+    }
+    const int64_t began_ms = now_ms;
+    ck_assert_uint_eq(sent_count, 10);
+    hurry();
+    ck_assert_uint_eq(sent_count, 10);
+    pass(300);
+    ck_assert_uint_eq(sent_count, 14); /* at the permitted rate, and the six others not at all */
+    for (size_t i = 10; i < 14; i++) {
+        ck_assert_uint_eq(sent[i].attempt, 2);
+        ck_assert_int_eq(sent_at[i] - began_ms, (int64_t)(i - 10) * 100);
+    }
+    ck_assert_uint_eq(saga_coordinator_counters(coordinator)->hurried, 4);
+    ck_assert_uint_eq(saga_coordinator_counters(coordinator)->resent, 0);
+}
+END_TEST
+
+/* It was sent again after a loss, and refused then: it counts as one that may have arrived, and
+ * would wait for its timeout. */
+START_TEST(what_was_refused_the_second_time_waits_no_longer_either) {
+    ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
+    resend();
+    pass(0);
+    ck_assert_uint_eq(sent_count, 2);
+    ck_assert_int_eq(unsent(&sent[1]), SAGA_ANSWER_STALE);
+    pass(100);
+    ck_assert_uint_eq(sent_count, 2);
+    hurry();
+    pass(0);
+    ck_assert_uint_eq(sent_count, 3);
+    ck_assert_uint_eq(sent[2].attempt, 1);
+    hurry();
+    pass(0);
+    ck_assert_uint_eq(sent_count, 3);
+    pass(1000);
+    ck_assert_ptr_nonnull(last_of(SAGA_ATTEMPT_EXPIRED)); /* its patience began anew */
+}
+END_TEST
+
 /* It is as good as lost again: no hot loop against it. */
 START_TEST(who_is_back_and_takes_nothing_hurries_nobody) {
     ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
@@ -852,6 +903,8 @@ int main(void) {
     tcase_add_test(tests, who_keeps_no_fence_is_not_sent_the_same_attempt_twice);
     tcase_add_test(tests, an_attempt_that_ends_after_the_loss_is_followed_by_a_backoff);
     tcase_add_test(tests, what_waits_for_a_lost_peer_waits_no_longer);
+    tcase_add_test(tests, what_was_refused_waits_no_longer_and_nothing_is_sent_twice);
+    tcase_add_test(tests, what_was_refused_the_second_time_waits_no_longer_either);
     tcase_add_test(tests, who_is_back_and_takes_nothing_hurries_nobody);
     tcase_add_loop_test(tests, an_attempt_that_was_sent_twice_is_never_unsent, 0, 2);
     tcase_add_loop_test(tests, a_pivot_that_waits_is_resolved_at_once_and_one_that_left_is_not, 0,

@@ -279,6 +279,10 @@ START_TEST(a_start_becomes_a_request) {
     ck_assert_str_eq(made->reply_to, "answers");
     ck_assert_str_eq(made->correlation_id, "c-1");
     ck_assert(made->persistent);
+    static const char asker[] =
+        "{\"reply_to\":\"answers\",\"correlation_id\":\"c-1\",\"persistent\":true}";
+    ck_assert_uint_eq(request->content.size, sizeof asker - 1);
+    ck_assert_mem_eq(request->content.data, asker, sizeof asker - 1);
 }
 END_TEST
 
@@ -288,6 +292,7 @@ START_TEST(a_start_may_want_no_answer) {
     message.persistent = false;
     expect_start();
     ck_assert_ptr_null(made->reply_to);
+    ck_assert_uint_eq(made->request.content.size, 0);
     ck_assert(!made->persistent);
 }
 END_TEST
@@ -297,6 +302,8 @@ START_TEST(an_answer_is_about_the_key_where_nothing_else_is_said) {
     message.correlation_id = _i == 0 ? NULL : "";
     expect_start();
     ck_assert_str_eq(made->correlation_id, "order 7");
+    ck_assert_ptr_nonnull(memmem(made->request.content.data, made->request.content.size,
+                                 "\"correlation_id\":\"order 7\"", 26));
 }
 END_TEST
 
@@ -332,6 +339,8 @@ START_TEST(the_longest_texts_fit) {
     ck_assert_uint_eq(made->request.key.size, SAGA_AMQP_SHORT_BYTES_MAX);
     ck_assert_str_eq(made->reply_to, text);
     ck_assert_str_eq(made->correlation_id, text);
+    ck_assert_uint_gt(made->request.content.size, 2 * SAGA_AMQP_SHORT_BYTES_MAX);
+    ck_assert_uint_le(made->request.content.size, SAGA_ASKER_BYTES_MAX);
     ck_assert_uint_eq(made->request.body.size, 0); /* the engine's to refuse */
 }
 END_TEST

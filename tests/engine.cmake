@@ -1,6 +1,7 @@
 # The engine and recovery.
 saga_test(ids_test LINKS saga_engine saga_failpoint_none)
 saga_test(catalog_test LINKS saga_engine saga_failpoint_none)
+saga_test(outcomes_test LINKS saga_engine saga_failpoint_none)
 
 # An engine whose clock, random numbers and participants are the test's; and one that knows a saga.
 add_library(saga_engine_fixture STATIC engine_fixture.c scratch.c)
@@ -9,6 +10,6 @@ target_link_libraries(saga_engine_fixture PRIVATE saga_flags
     PUBLIC saga_engine saga_failpoint_none PkgConfig::CHECK)
 saga_test(recovery_test LINKS saga_engine_fixture)
 saga_test(key_table_test LINKS saga_start_keys)
-foreach(test engine_test engine_request_test)
+foreach(test engine_test engine_request_test engine_tell_test)
     saga_test(${test} SOURCES ${test}.c trip_fixture.c LINKS saga_engine_fixture)
 endforeach()

@@ -6,6 +6,7 @@
 
 struct world world;
 static struct sent sent[WORLD_SENT_MAX]; /* the latest, in turn */
+static struct told told[WORLD_SENT_MAX]; /* likewise */
 
 /* ---------------------------------------------------------------- the outside */
 
@@ -29,6 +30,21 @@ static void note_changed(void *context, const struct saga_id *id, const char *st
     (void)context;
     (void)id;
     world.status = status;
+}
+
+static bool note_ended(void *context, const struct saga_id *id, const char *status,
+                       struct saga_bytes asker) {
+    (void)context;
+    if (world.is_mute) {
+        return false;
+    }
+    struct told *next = &told[world.told_count++ % WORLD_SENT_MAX];
+    next->saga = *id;
+    next->status = status;
+    next->durable = saga_log_durable(world.log);
+    (void)snprintf(next->asker, sizeof next->asker, "%.*s", (int)asker.size,
+                   (const char *)asker.data);
+    return true;
 }
 
 static void note_released(void *context) {
@@ -57,6 +73,12 @@ const struct sent *world_sent(size_t number) {
     return &sent[number % WORLD_SENT_MAX];
 }
 
+const struct told *world_told(size_t number) {
+    ck_assert_uint_lt(number, world.told_count);
+    ck_assert_uint_le(world.told_count - number, WORLD_SENT_MAX);
+    return &told[number % WORLD_SENT_MAX];
+}
+
 /* -------------------------------------------------------------------- opening */
 
 void world_init(const char *data_dir) {
@@ -77,13 +99,16 @@ void world_open_log(void) {
 
 enum saga_error world_try_open(struct saga_fault *fault) {
     struct saga_engine_config config;
-    const struct saga_outlet outlet = {
-        .send = take_command, .changed = note_changed, .released = note_released};
+    const struct saga_outlet outlet = {.send = take_command,
+                                       .changed = note_changed,
+                                       .ended = note_ended,
+                                       .released = note_released};
     saga_engine_config_default(&config);
     config.limits.sagas_max = world.sagas_max;
     config.random = count_up;
     config.guard_path = world.guard_path;
     world.sent_count = 0;
+    world.told_count = 0;
     world_open_log();
     return saga_engine_open(&world.engine, world.log, &config, &outlet, world.now, &world.report,
                             fault);

@@ -27,6 +27,14 @@ struct sent {
     int64_t command_at_ms;
 };
 
+/* An end, as somebody is told it. */
+struct told {
+    struct saga_id saga;
+    const char *status;
+    char asker[64];
+    uint64_t durable;
+};
+
 extern struct world {
     /* The test's to set, before it is opened or at any time between two calls. */
     const char *data_dir;
@@ -35,6 +43,7 @@ extern struct world {
     const char *guard_path; /* NULL: recovery is not guarded */
     struct saga_moment now;
     bool refuses; /* the outlet carries nothing */
+    bool is_mute; /* nor tells it anybody of an end */
     /* To be looked at. */
     struct saga_log *log;
     struct saga_engine *engine;
@@ -42,6 +51,7 @@ extern struct world {
     size_t sent_count;     /* since it was opened */
     size_t answered_count; /* of the requests below */
     const char *status;    /* as last reported */
+    size_t told_count;     /* ends, since it was opened */
     size_t released_count; /* how often all was out, and what had left by then */
     size_t sent_when_released, answered_when_released;
 } world;
@@ -88,5 +98,7 @@ struct saga_engine_stats world_stats(void);
 /* What left as the `number`th since it was opened, from 0 on: it must have left,
  * and not more than WORLD_SENT_MAX after it. Valid until so many have. */
 const struct sent *world_sent(size_t number);
+/* Likewise, who was told. */
+const struct told *world_told(size_t number);
 
 #endif

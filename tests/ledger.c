@@ -6,6 +6,8 @@
 #include <string.h>
 
 #define LARGEST ((uint32_t)100000)
+/* The facts there were when the golden logs were written. */
+#define LEDGER_FACTS 14
 
 /* Bytes to take payloads from. */
 static uint8_t noise_bytes[LARGEST + 256];
@@ -44,7 +46,7 @@ struct saga_record ledger_record(uint64_t lsn) {
         .attempt = (uint32_t)splitmix_below(&random, 4),
         .incarnation = 1,
         .revision = 1,
-        .fact = (uint8_t)(1 + splitmix_below(&random, SAGA_FACT_COUNT)),
+        .fact = (uint8_t)(1 + splitmix_below(&random, LEDGER_FACTS)),
         .step = (uint8_t)(splitmix_below(&random, 8)),
         .operation = (uint8_t)(1 + splitmix_below(&random, 3)),
     };

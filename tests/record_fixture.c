@@ -27,6 +27,7 @@ void record_assert_same(const struct saga_record *a, const struct saga_record *b
     CHECK_THAT(a->at_ms == b->at_ms);
     CHECK_THAT(a->wall_ms == b->wall_ms);
     CHECK_THAT(a->definition_lsn == b->definition_lsn);
+    CHECK_THAT(a->through_lsn == b->through_lsn);
     CHECK_THAT(a->epoch == b->epoch);
     CHECK_THAT(a->attempt == b->attempt);
     CHECK_THAT(a->incarnation == b->incarnation);
@@ -132,6 +133,7 @@ struct saga_record record_random(struct splitmix *random, const uint8_t *noise) 
     record.payload.data = record.payload.size > 0 ? noise + 1 : NULL;
     record.content.size = (uint32_t)(splitmix_below(random, 4) == 0 ? random_number(random, 9) : 0);
     record.content.data = record.content.size > 0 ? noise + 2 : NULL;
+    record.through_lsn = splitmix_below(random, 4) == 0 ? random_number(random, 64) : 0;
     return record;
 }
 

@@ -150,6 +150,32 @@ static size_t golden_operator_block(uint8_t *bytes) {
     return saga_block_commit(&writer);
 }
 
+/* A start whose asker is to be told of the end, and the word that some were told. */
+static size_t golden_asked_block(uint8_t *bytes) {
+    const struct saga_record records[] = {
+        {.fact = SAGA_STARTED,
+         .saga = record_saga_id(0x01),
+         .step = SAGA_STEP_NONE,
+         .definition_lsn = 2,
+         .key = record_bytes("order-7"),
+         .payload = record_bytes("{\"total\":10000}"),
+         .content = record_bytes("{\"reply_to\":\"answers\",\"correlation_id\":\"order-7\","
+                                 "\"persistent\":true}")},
+        {.fact = SAGA_OUTCOMES_TOLD, .step = SAGA_STEP_NONE, .through_lsn = 0x123456789},
+    };
+    struct saga_block_writer writer;
+    saga_block_begin(&writer, GOLDEN_LSN, bytes);
+    for (uint32_t i = 0; i < sizeof records / sizeof records[0]; i++) {
+        struct saga_record record = records[i];
+        record.lsn = GOLDEN_LSN + i;
+        record.at_ms = 1767225600000 + i;
+        record.wall_ms = 1767225600000;
+        record.epoch = 4;
+        must(saga_block_add(&writer, &record));
+    }
+    return saga_block_commit(&writer);
+}
+
 static size_t golden_large_block(uint8_t *bytes) {
     static char payload[5000];
     memset(payload, 'x', sizeof payload);
@@ -205,6 +231,10 @@ static size_t print_block(const struct saga_block *block, char *at, size_t room)
         if (r.content.size > 0) {
             used += print_bytes(at + used, room - used, "content", r.content);
         }
+        if (r.through_lsn > 0) {
+            used +=
+                (size_t)snprintf(at + used, room - used, " through_lsn=%" PRIu64, r.through_lsn);
+        }
         used += (size_t)snprintf(at + used, room - used, "\n");
         must(used < room);
     }
@@ -254,6 +284,7 @@ static const struct {
     {"block.bin", "block.txt", golden_block},
     {"large.bin", "large.txt", golden_large_block},
     {"operator.bin", "operator.txt", golden_operator_block},
+    {"asked.bin", "asked.txt", golden_asked_block},
 };
 #define GOLDEN_COUNT (sizeof golden / sizeof golden[0])
 

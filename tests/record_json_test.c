@@ -50,6 +50,7 @@ START_TEST(every_field_has_its_name) {
         .key = {.data = "k", .size = 1},
         .payload = {.data = "{}", .size = 2},
         .content = {.data = "[7]", .size = 3},
+        .through_lsn = 7,
     };
     expect(&record,
            "{\"lsn\": 9, \"previous_lsn\": 8, \"saga\": \"0190a8f0-1c2d-7e3f-8a4b-5c6d7e8f9a0b\","
@@ -58,7 +59,7 @@ START_TEST(every_field_has_its_name) {
            "\"incarnation\": 5, \"revision\": 6, \"fact\": \"REPLY_RECEIVED\", \"step\": 0,"
            "\"operation\": \"fence\", \"verdict\": \"noop\", \"reason\": \"deadline\","
            "\"outcome\": \"completed\", \"verb\": \"cancel\", \"key\": \"k\","
-           "\"payload\": \"{}\", \"content\": \"[7]\"}");
+           "\"payload\": \"{}\", \"content\": \"[7]\", \"through_lsn\": 7}");
 }
 END_TEST
 

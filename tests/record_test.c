@@ -30,6 +30,7 @@ static struct saga_record widest_record(void) {
         .key = {record_longest, SAGA_KEY_BYTES_MAX},
         .payload = {record_longest, SAGA_PAYLOAD_BYTES_MAX},
         .content = {record_longest, SAGA_PAYLOAD_BYTES_MAX},
+        .through_lsn = UINT64_MAX,
     };
 }
 
@@ -169,6 +170,7 @@ static void assert_msgpack_sees(const uint8_t *bytes, size_t size,
         .key = bytes_of(map, 17),
         .payload = bytes_of(map, 18),
         .content = bytes_of(map, 19),
+        .through_lsn = unsigned_of(map, 20, 0),
     };
     struct saga_bytes saga = bytes_of(map, 2);
     if (saga.size > 0) {

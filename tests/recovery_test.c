@@ -248,6 +248,126 @@ START_TEST(a_record_after_the_end_is_shown) {
 }
 END_TEST
 
+/* ------------------------------------------------------------ who is to be told */
+
+static uint64_t put_asked(uint8_t saga, uint64_t definition_lsn) {
+    return put((struct saga_record){.fact = SAGA_STARTED,
+                                    .saga = id_of(saga),
+                                    .step = SAGA_STEP_NONE,
+                                    .definition_lsn = definition_lsn,
+                                    .payload = {.data = "{}", .size = 2},
+                                    .content = {.data = "ann", .size = 3}});
+}
+
+/* One that was refused, and has ended; where `legal` is not set, one record of it cannot be. */
+static uint64_t put_ended(uint8_t saga, uint64_t definition_lsn, bool legal) {
+    uint64_t last = put_command(saga, put_asked(saga, definition_lsn), 0);
+    last = put_reply(saga, last, SAGA_ACTION, SAGA_REJECTED);
+    last = put((struct saga_record){.fact = SAGA_COMPENSATION_STARTED,
+                                    .saga = id_of(saga),
+                                    .previous_lsn = last,
+                                    .reason = SAGA_REASON_REJECTED});
+    last = put((struct saga_record){.fact = SAGA_COMMAND_ISSUED,
+                                    .saga = id_of(saga),
+                                    .previous_lsn = last,
+                                    .operation = legal ? SAGA_COMPENSATION : SAGA_SETTLE,
+                                    .incarnation = 1,
+                                    .revision = 1,
+                                    .attempt = 1});
+    last = put_reply(saga, last, SAGA_COMPENSATION, SAGA_DONE);
+    return put((struct saga_record){.fact = SAGA_ENDED,
+                                    .saga = id_of(saga),
+                                    .previous_lsn = last,
+                                    .step = SAGA_STEP_NONE,
+                                    .outcome = SAGA_COMPENSATED});
+}
+
+static void put_mark(uint64_t through_lsn) {
+    (void)put((struct saga_record){
+        .fact = SAGA_OUTCOMES_TOLD, .step = SAGA_STEP_NONE, .through_lsn = through_lsn});
+}
+
+static void expect_told(size_t number, uint8_t saga) {
+    const struct saga_id id = id_of(saga);
+    ck_assert_mem_eq(&world_told(number)->saga, &id, sizeof id);
+    ck_assert_str_eq(world_told(number)->status, "compensated");
+    ck_assert_str_eq(world_told(number)->asker, "ann");
+}
+
+START_TEST(what_ended_after_the_mark_is_told) {
+    uint64_t definition = begin_log();
+    uint64_t first = put_ended(1, definition, true);
+    (void)put_ended(2, definition, true);
+    put_mark(first);
+    (void)put_ended(3, definition, true);
+    (void)put_command(4, put_asked(4, definition), 0);
+    end_log();
+    world_open();
+    ck_assert_uint_eq(world.report.quarantined, 0);
+    ck_assert_uint_eq(world.report.sagas, 4);
+    resend();
+    ck_assert_uint_eq(world.told_count, 2);
+    expect_told(0, 2);
+    expect_told(1, 3);
+    ck_assert_uint_eq(world_stats().outcomes_open, 1);
+    world_close();
+}
+END_TEST
+
+/* Its asker waits for an end that the daemon before this one decided, and may have told others. */
+START_TEST(an_end_in_the_log_is_told_though_its_saga_is_quarantined) {
+    uint64_t definition = begin_log();
+    (void)put_ended(1, definition, false);
+    (void)put_ended(2, put_definition("{\"saga\":\"trip\",\"version\":2,\"magic\":true}"), true);
+    end_log();
+    world_open();
+    ck_assert_str_eq(status_of(1), "quarantined");
+    ck_assert_str_eq(status_of(2), "quarantined");
+    resend();
+    ck_assert_uint_eq(world.told_count, 2);
+    expect_told(0, 1);
+    expect_told(1, 2);
+    world_close();
+}
+END_TEST
+
+START_TEST(a_quarantined_saga_without_an_end_holds_up_nobodys_mark) {
+    uint64_t definition = begin_log();
+    uint64_t command = put_command(1, put_asked(1, definition), 0);
+    (void)put_command(1, command, 1); /* before its predecessor is done */
+    uint64_t ended = put_ended(2, definition, true);
+    end_log();
+    world_open();
+    ck_assert_str_eq(status_of(1), "quarantined");
+    resend();
+    ck_assert_uint_eq(world.told_count, 1);
+    expect_told(0, 2);
+    struct saga_request told = world_request(SAGA_REQUEST_TOLD);
+    told.id = id_of(2);
+    world_take(&told);
+    world_pass(1000);
+    struct saga_record record;
+    struct saga_fault fault;
+    const uint64_t last = saga_log_durable(world.log);
+    ck_assert_int_eq(saga_log_read(world.log, last, &record, &fault), SAGA_OK);
+    ck_assert_int_eq(record.fact, SAGA_OUTCOMES_TOLD);
+    ck_assert_uint_eq(record.through_lsn, ended);
+    ck_assert_uint_eq(world_stats().outcomes_open, 1); /* it may be taken back into service */
+    world_close();
+}
+END_TEST
+
+START_TEST(a_mark_that_cannot_be_is_refused) {
+    struct saga_fault fault = {0};
+    (void)begin_log();
+    put_mark(_i == 0 ? 0 : 3); /* of nothing; of itself */
+    end_log();
+    ck_assert_int_eq(world_try_open(&fault), SAGA_ERROR_LOG_REFUSED);
+    ck_assert_ptr_nonnull(strstr(fault.text, "record 3 (OUTCOMES_TOLD) cannot be"));
+    saga_log_close(world.log);
+}
+END_TEST
+
 START_TEST(more_open_sagas_than_the_limit_are_an_error_not_a_loss) {
     struct saga_fault fault = {0};
     uint64_t definition = begin_log();
@@ -461,6 +581,10 @@ int main(void) {
     tcase_add_test(tests, a_quarantined_saga_is_counted_once_whatever_it_has_of_records);
     tcase_add_test(tests, a_record_of_a_saga_that_never_started_is_shown);
     tcase_add_test(tests, a_record_after_the_end_is_shown);
+    tcase_add_test(tests, what_ended_after_the_mark_is_told);
+    tcase_add_test(tests, an_end_in_the_log_is_told_though_its_saga_is_quarantined);
+    tcase_add_test(tests, a_quarantined_saga_without_an_end_holds_up_nobodys_mark);
+    tcase_add_loop_test(tests, a_mark_that_cannot_be_is_refused, 0, 2);
     tcase_add_test(tests, more_open_sagas_than_the_limit_are_an_error_not_a_loss);
     tcase_add_test(tests, recovery_writes_only_the_epochs_start);
     tcase_add_test(tests, a_saga_that_stopped_recovery_three_times_is_quarantined);

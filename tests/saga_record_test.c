@@ -38,7 +38,8 @@ enum field {
     PAYLOAD = 256,
     DEFINITION = 512,
     REASON_AT_DEADLINE = 1024,
-    NO_STEP_NEEDED = 2048
+    NO_STEP_NEEDED = 2048,
+    THROUGH = 4096
 };
 
 static const uint32_t shapes[SAGA_FACT_COUNT + 1] = {
@@ -55,6 +56,7 @@ static const uint32_t shapes[SAGA_FACT_COUNT + 1] = {
     [SAGA_OPERATOR_ACTED] = VERB | KEY | PAYLOAD,
     [SAGA_ENDED] = OUTCOME,
     [SAGA_EPOCH_STARTED] = PAYLOAD,
+    [SAGA_OUTCOMES_TOLD] = THROUGH, /* of no saga: legal nowhere */
 };
 
 /* A saga whose one step, the pivot, is out: every fact but the end can be told of some such one. */
@@ -100,6 +102,7 @@ static struct saga_record shaped(const struct saga *saga, uint8_t fact) {
     record.key = (struct saga_bytes){.data = &byte, .size = (shape & KEY) != 0 ? 1 : 0};
     record.payload = (struct saga_bytes){.data = &byte, .size = (shape & PAYLOAD) != 0 ? 1 : 0};
     record.definition_lsn = (shape & DEFINITION) != 0 ? 1 : 0;
+    record.through_lsn = (shape & THROUGH) != 0 ? 1 : 0;
     return record;
 }
 
@@ -128,7 +131,7 @@ static void assert_refused(const union memory *memory, const struct saga_record 
 }
 
 START_TEST(a_record_of_the_right_shape_is_applied) {
-    for (uint8_t fact = SAGA_COMMAND_ISSUED; fact <= SAGA_FACT_COUNT; fact++) {
+    for (uint8_t fact = SAGA_COMMAND_ISSUED; fact <= SAGA_EPOCH_STARTED; fact++) {
         union memory memory;
         prepare(&memory, fact);
         struct saga_record record = shaped(&memory.saga, fact);
@@ -165,6 +168,7 @@ START_TEST(a_record_with_any_unused_field_set_is_refused) {
         WITH((shape & KEY) == 0, record.key.size = 1);
         WITH((shape & PAYLOAD) == 0, record.payload.size = 1);
         WITH((shape & DEFINITION) == 0, record.definition_lsn = 1);
+        WITH((shape & THROUGH) == 0, record.through_lsn = 1);
         WITH(true, record.content.size = 1);
         WITH(true, record.reserved = 1);
     }
@@ -241,6 +245,8 @@ START_TEST(a_record_out_of_its_place_is_refused) {
         WITH(true, record.saga.bytes[15] ^= 1);
         WITH(true, record.epoch = 0); /* a daemon that was replaced writes on */
         WITH(true, record.fact = SAGA_DEFINITION_LOADED);
+        WITH(true, record.fact = SAGA_OUTCOMES_TOLD);
+        WITH(true, record = shaped(&memory.saga, SAGA_OUTCOMES_TOLD));
         WITH(true, record.fact = 0);
         WITH(true, record.fact = SAGA_FACT_COUNT + 1);
         WITH(true, record.fact = 255);
@@ -259,8 +265,8 @@ START_TEST(a_start_out_of_its_place_is_refused) {
                                      .epoch = 1,
                                      .fact = SAGA_STARTED,
                                      .step = SAGA_STEP_NONE};
-    struct saga_record bad[8];
-    for (size_t i = 0; i < 8; i++) {
+    struct saga_record bad[9];
+    for (size_t i = 0; i < 9; i++) {
         bad[i] = good;
     }
     bad[0].fact = SAGA_COMMAND_ISSUED;
@@ -271,11 +277,17 @@ START_TEST(a_start_out_of_its_place_is_refused) {
     bad[5].attempt = 1;
     bad[6].at_ms = -1;
     bad[7].reserved = 1;
-    for (size_t i = 0; i < 8; i++) {
+    bad[8].through_lsn = 1;
+    for (size_t i = 0; i < 9; i++) {
         ck_assert_int_eq(saga_begin(&memory.saga, begin_plan(), &bad[i]), SAGA_APPLY_MISPLACED);
         ck_assert_mem_eq(&memory, &before, sizeof memory);
     }
     ck_assert_int_eq(saga_begin(&memory.saga, begin_plan(), &good), SAGA_APPLIED);
+    const union memory begun = memory;
+    struct saga_record asked = good; /* who is to be told of the end is no matter of the saga's */
+    asked.content = (struct saga_bytes){.data = "somebody", .size = 8};
+    ck_assert_int_eq(saga_begin(&memory.saga, begin_plan(), &asked), SAGA_APPLIED);
+    ck_assert_mem_eq(&memory, &begun, saga_size(2));
 }
 END_TEST
 

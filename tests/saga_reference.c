@@ -522,6 +522,7 @@ static const char *fold(struct saga *saga, const struct saga_plan *plan,
         return fold_epoch(saga, record);
     case SAGA_DEFINITION_LOADED:
     case SAGA_STARTED:
+    case SAGA_OUTCOMES_TOLD:
         break;
     }
     return NULL;

@@ -201,6 +201,7 @@ static const char *fact_word(const struct saga_record *record) {
     case SAGA_DEFINITION_LOADED:
     case SAGA_STARTED:
     case SAGA_EPOCH_STARTED:
+    case SAGA_OUTCOMES_TOLD:
         break;
     }
     return saga_fact_name(fact);

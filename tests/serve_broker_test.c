@@ -519,6 +519,53 @@ START_TEST(a_delay_holds_up_its_own_command_alone) {
 }
 END_TEST
 
+/* What the broker asks of whoever connects from now on; 60 s is its default. */
+static void set_heartbeat(const char *seconds) {
+    char words[80];
+    (void)snprintf(words, sizeof words, "application:set_env(rabbit, heartbeat, %s).", seconds);
+    (void)broker_node_ctl(&node, (const char *const[]){"eval", words, NULL});
+}
+
+static void end_short_heartbeat(void) {
+    set_heartbeat("60");
+}
+
+/* The connections of the test's host that agreed on a heartbeat of one second. */
+static unsigned quick_connections(void) {
+    const char *line =
+        broker_node_ctl(&node, (const char *const[]){"list_connections", "-q", "--no-table-headers",
+                                                     "timeout", NULL});
+    unsigned count = 0;
+    while (*line != '\0') {
+        count += strncmp(line, "1\n", 2) == 0;
+        line += strcspn(line, "\n");
+        line += *line == '\n';
+    }
+    return count;
+}
+
+/* The broker gives up a client that has been silent for two heartbeats. A service that waits for
+ * a delay is silent for six, but for its heartbeats. */
+START_TEST(a_delay_of_many_heartbeats_costs_no_connection) {
+    begin(15);
+    make_slots(1);
+    set_heartbeat("1");
+    start_with("--delay", "parking.block=6000");
+    service_process_await(&service, CONNECTED);
+    set_heartbeat("60"); /* for us */
+    command_sender_open(&sender, url);
+    send_block(0);
+    ck_assert(command_sender_hears_nothing(&sender, 5000));
+    ck_assert_uint_eq(quick_connections(), 2); /* commands, replies */
+    expect_reply(0, "done", false);
+    stop();
+    ck_assert_uint_eq(service_process_count(&service, CONNECTED), 1);
+    ck_assert_uint_eq(service_process_count(&service, "lost the broker"), 0);
+    ck_assert_int_eq(effects(), 1);
+    end();
+}
+END_TEST
+
 START_TEST(a_quorum_queue_serves_as_well) {
     begin(11);
     make_slots(1);
@@ -554,6 +601,11 @@ int main(void) {
     tcase_add_test(tests, a_delay_holds_up_its_own_command_alone);
     tcase_add_test(tests, a_quorum_queue_serves_as_well);
     suite_add_tcase(suite, tests);
+    TCase *heartbeats = tcase_create("heartbeats");
+    tcase_set_timeout(heartbeats, 400);
+    tcase_add_unchecked_fixture(heartbeats, NULL, end_short_heartbeat);
+    tcase_add_test(heartbeats, a_delay_of_many_heartbeats_costs_no_connection);
+    suite_add_tcase(suite, heartbeats);
     TCase *alarms = tcase_create("alarms");
     tcase_set_timeout(alarms, 400);
     tcase_add_unchecked_fixture(alarms, NULL, end_alarm);

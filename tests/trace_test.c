@@ -165,6 +165,9 @@ START_TEST(every_fact_has_words) {
     ck_assert_str_eq(words(record), "started");
     record.payload = bytes("{\"a\":\"a rather long input\"}");
     ck_assert_str_eq(words(record), "started with {\"a\":\"a rather lo...");
+    record.payload = bytes("{}");
+    record.content = bytes("{\"reply_to\":\"q\"}");
+    ck_assert_str_eq(words(record), "started with {}, end to be told to {\"reply_to\":\"q\"}");
     record = of_step;
     record.fact = SAGA_COMMAND_ISSUED;
     ck_assert_str_eq(words(record), "step 4");
@@ -223,6 +226,8 @@ START_TEST(every_fact_has_words) {
     ck_assert_str_eq(words(record), "compensated");
     record = (struct saga_record){.fact = SAGA_EPOCH_STARTED, .epoch = 7};
     ck_assert_str_eq(words(record), "daemon started (epoch 7)");
+    record = (struct saga_record){.fact = SAGA_OUTCOMES_TOLD, .through_lsn = 70};
+    ck_assert_str_eq(words(record), "ends told up to record 70");
     record = (struct saga_record){.fact = 77};
     ck_assert_str_eq(words(record), "fact 77, which this version does not know");
 }

@@ -457,7 +457,9 @@ def serve(db: sqlite3.Connection, hosts: list, exchange: str, queue_type: str) -
             log(f"not connected: {error!r}")
         lasted = time.monotonic() - began_s > 10
         longest_s = 0.1 if lasted else min(longest_s * 2, 30)
-        if signal.sigtimedwait(STOP, random.uniform(0.1, longest_s)):
+        # Stopped and continued past its time, it returns something that is no signal.
+        caught = signal.sigtimedwait(STOP, random.uniform(0.1, longest_s))
+        if caught is not None and caught.si_signo in STOP:
             break
     log("stopped")
 

@@ -110,11 +110,11 @@ static uint64_t look_back(struct saga_log_reader *reader, const struct saga_reco
 const struct saga_definition *saga_lexicon_find(struct saga_lexicon *lexicon,
                                                 struct saga_log_reader *reader,
                                                 const struct saga_record *record) {
-    if (record->fact == SAGA_EPOCH_STARTED) {
-        return NULL;
-    }
     if (record->fact == SAGA_DEFINITION_LOADED) {
         return definition_at(lexicon, reader, record->lsn);
+    }
+    if (saga_fact_is_of_log(record->fact)) {
+        return NULL;
     }
     struct place *place = place_of(lexicon, &record->saga);
     if (!same_saga(&place->id, &record->saga)) {

@@ -95,6 +95,7 @@ static void set_all(struct filling *filling, const struct saga_record *record) {
     set_bytes(filling, "key", "key_base64", record->key);
     set_bytes(filling, "payload", "payload_base64", record->payload);
     set_bytes(filling, "content", "content_base64", record->content);
+    set_number(filling, "through_lsn", record->through_lsn);
 }
 
 json_t *saga_record_json(const struct saga_record *record) {

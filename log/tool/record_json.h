@@ -10,9 +10,9 @@
  * Lossless: every field of the record is there, unless it is not set (0, empty;
  * `step`: none). Facts, verdicts and the like are names, or numbers where a
  * later version's have no name here; a number that JSON's integers do not hold
- * is a string of digits. key and payload are strings; where their bytes are not
- * UTF-8 they are in base64, as key_base64 and payload_base64. `at` is at_ms
- * once more, for people.
+ * is a string of digits. key, payload and content are strings; where their bytes
+ * are not UTF-8 they are in base64, as key_base64 and so on. `at` is at_ms once
+ * more, for people.
  *
  * Threads: no state.
  */

@@ -27,8 +27,7 @@ static void write_line(FILE *out, const struct saga_record *record,
                        const struct saga_definition *definition) {
     char id[SAGA_TRACE_ID_SIZE];
     char time[SAGA_TIME_TEXT_SIZE];
-    const bool of_saga =
-        record->fact != SAGA_DEFINITION_LOADED && record->fact != SAGA_EPOCH_STARTED;
+    const bool of_saga = !saga_fact_is_of_log(record->fact);
     const struct saga_trace_scene scene = {
         .definition = definition,
         .text_columns = TEXT_COLUMNS,

@@ -1,5 +1,6 @@
 #include "trace.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "escape.h"
@@ -24,6 +25,7 @@ bool saga_trace_is_cause(const struct saga_record *record) {
     case SAGA_LATE_REPLY_RECEIVED:
     case SAGA_OPERATOR_ACTED:
     case SAGA_EPOCH_STARTED:
+    case SAGA_OUTCOMES_TOLD:
         break;
     }
     return true;
@@ -215,6 +217,7 @@ void saga_trace_write(FILE *out, const struct saga_record *record,
     case SAGA_STARTED:
         (void)fputs("started", out);
         write_text(out, " with ", record->payload, scene);
+        write_text(out, ", end to be told to ", record->content, scene);
         return;
     case SAGA_COMMAND_ISSUED:
         write_command(out, record, scene);
@@ -259,6 +262,9 @@ void saga_trace_write(FILE *out, const struct saga_record *record,
         return;
     case SAGA_EPOCH_STARTED:
         (void)fprintf(out, "daemon started (epoch %u)", record->epoch);
+        return;
+    case SAGA_OUTCOMES_TOLD:
+        (void)fprintf(out, "ends told up to record %" PRIu64, record->through_lsn);
         return;
     }
     (void)fprintf(out, "fact %u, which this version does not know", record->fact);

@@ -62,9 +62,10 @@ static json_t *replies(const struct saga_engine_stats *stats) {
 }
 
 static json_t *commands(const struct saga_engine_stats *stats) {
-    json_t *json = GROUP({"sent", stats->commands_sent}, {"refused", stats->commands_refused},
-                         {"asked_again", stats->core.asked_again},
-                         {"released", stats->core.released}, {"resent", stats->core.resent});
+    json_t *json =
+        GROUP({"sent", stats->commands_sent}, {"refused", stats->commands_refused},
+              {"asked_again", stats->core.asked_again}, {"released", stats->core.released},
+              {"resent", stats->core.resent}, {"hurried", stats->core.hurried});
     if (json_object_set_new(
             json, "attempts",
             numbered(stats->core.sent, SAGA_OPERATION_COUNT, saga_operation_name)) != 0) {
@@ -78,7 +79,7 @@ json_t *saga_stats_json(const struct saga_engine_stats *engine, const struct sag
     const struct saga_counters *core = &engine->core;
     const struct saga_log_usage *log = &engine->log;
     /* clang-format off */
-    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
         "epoch", (json_int_t)engine->epoch,
         "last_lsn", (json_int_t)engine->last_lsn,
         "sagas", GROUP({"known", engine->sagas_known}, {"open", core->open},
@@ -87,6 +88,8 @@ json_t *saga_stats_json(const struct saga_engine_stats *engine, const struct sag
         "starts", GROUP({"started", engine->started}, {"started_again", engine->started_again},
                         {"conflicts", engine->start_conflicts},
                         {"refused", engine->starts_refused}),
+        "outcomes", GROUP({"open", engine->outcomes_open}, {"untold", engine->outcomes_untold},
+                          {"told", engine->outcomes_told}),
         "replies", replies(engine),
         "commands", commands(engine),
         "records", numbered(core->facts, SAGA_FACT_COUNT, saga_fact_name),

@@ -11,17 +11,27 @@
 #include "askers.h"
 #include "command_message.h"
 #include "delivered_message.h"
+#include "ids.h"
 #include "reply.h"
 
 /* So long what was handed over may take to be confirmed at the end. */
 #define DRAIN_MS 1000
 /* How often it is said that commands find no queue. */
 #define UNROUTABLE_EVERY_MS 10000
-/* So many answers are kept while nothing leaves; whoever hears nothing asks again. */
+/* So many answers to starts are kept while nothing leaves; whoever hears nothing asks again. */
 #define UNTOLD_MAX 100000
-#define NAME_SIZE  (SAGA_AMQP_SHORT_BYTES_MAX + 1)
+/* No end is taken while so many answers wait: the engine keeps it, which is smaller. */
+#define ENDS_MAX  1000
+#define NAME_SIZE (SAGA_AMQP_SHORT_BYTES_MAX + 1)
 
 enum { QUEUE_REPLIES = 0, QUEUE_STARTS };
+
+/* What the engine is asked about all sagas at once: one request, however often it comes up while
+ * that is under way. */
+struct plea {
+    struct saga_request request; /* the first: its address is the plea's */
+    bool under_way, again;
+};
 
 struct saga_broker {
     struct saga_broker_options options;
@@ -30,7 +40,6 @@ struct saga_broker {
     struct saga_command_envelope envelope;
     struct saga_amqp_publisher *publisher;
     struct saga_amqp_consumer *consumer;
-    struct saga_askers *askers; /* the engine's thread alone */
 
     /* The consumer's thread alone. */
     struct saga_request *gathered_first;
@@ -39,9 +48,9 @@ struct saga_broker {
 
     pthread_mutex_t mutex; /* for all of these */
     bool stopped;
-    bool publishes, consumes; /* connected */
-    struct saga_request resend;
-    bool resending, resend_again;
+    bool publishes, consumes; /* connected, and no alarm */
+    bool lost;                /* one of the connections was, since both were there */
+    struct plea resend, hurry;
     struct saga_request *held;                             /* starts for which there was no room */
     struct saga_amqp_outgoing *untold_first, *untold_last; /* answers that wait for the publisher */
     size_t untold_count;
@@ -117,42 +126,51 @@ static enum saga_error prepare(void *context, struct saga_amqp_link *link,
 
 /* ------------------------------------------------------------- lost and found */
 
-static struct saga_broker *broker_of_resend(struct saga_request *request) {
-    return request->context;
-}
-
-static void resend_answered(struct saga_request *request) {
-    struct saga_broker *broker = broker_of_resend(request);
+static void plea_answered(struct saga_request *request) {
+    struct plea *plea = (struct plea *)(void *)request;
+    struct saga_broker *broker = request->context;
     lock(broker);
-    const bool again = broker->resend_again;
-    broker->resending = again;
-    broker->resend_again = false;
+    const bool again = plea->again;
+    plea->under_way = again;
+    plea->again = false;
     unlock(broker);
     if (again) {
         (void)put(broker, request);
     }
 }
 
-/* Both connections are there: whatever was handed over before may be lost, and so may the
- * answers. */
-static void ask_to_resend(struct saga_broker *broker) {
+static void ask(struct saga_broker *broker, struct plea *plea, enum saga_request_type type) {
     lock(broker);
-    const bool first = !broker->resending;
-    broker->resend_again = !first;
-    broker->resending = true;
+    const bool first = !plea->under_way;
+    plea->again = !first;
+    plea->under_way = true;
     unlock(broker);
     if (first) {
-        broker->resend = (struct saga_request){
-            .type = SAGA_REQUEST_RESEND, .answered = resend_answered, .context = broker};
-        (void)put(broker, &broker->resend);
+        plea->request = (struct saga_request){
+            .type = (uint8_t)type, .answered = plea_answered, .context = broker};
+        (void)put(broker, &plea->request);
     }
 }
 
-static void turned(struct saga_broker *broker, bool *which, bool up, const char *what,
+/* Both connections are there. If one was not, whatever was handed over before may be lost, and so
+ * may the answers. After an alarm nothing is: what had left is confirmed on the same connection.
+ * But what was refused waits. */
+static void go_on(struct saga_broker *broker, bool lost) {
+    if (lost) {
+        ask(broker, &broker->resend, SAGA_REQUEST_RESEND);
+    } else {
+        ask(broker, &broker->hurry, SAGA_REQUEST_HURRY);
+    }
+}
+
+/* `alarm`: it is down, and the connection stands. */
+static void turned(struct saga_broker *broker, bool *which, bool up, bool alarm, const char *what,
                    const char *why) {
     lock(broker);
     *which = up;
     const bool both = broker->publishes && broker->consumes;
+    const bool lost = broker->lost || (!up && !alarm);
+    broker->lost = lost && !both;
     broker->state.up = both;
     if (!up) {
         (void)snprintf(broker->state.why, sizeof broker->state.why, "%s", why);
@@ -163,18 +181,20 @@ static void turned(struct saga_broker *broker, bool *which, bool up, const char 
         say(broker, !up, "broker: %s: %s", what, why);
     }
     if (both) {
-        ask_to_resend(broker);
+        go_on(broker, lost);
     }
 }
 
 static void publisher_turned(void *context, bool up, const char *why) {
     struct saga_broker *broker = context;
-    turned(broker, &broker->publishes, up, "commands", why);
+    struct saga_amqp_publisher_counts counts;
+    saga_amqp_publisher_count(broker->publisher, &counts);
+    turned(broker, &broker->publishes, up, counts.blocked, "commands", why);
 }
 
 static void consumer_turned(void *context, bool up, const char *why) {
     struct saga_broker *broker = context;
-    turned(broker, &broker->consumes, up, "replies", why);
+    turned(broker, &broker->consumes, up, false, "replies", why);
 }
 
 /* ----------------------------------------------------------------- commands */
@@ -247,15 +267,20 @@ void saga_broker_push(void *context) {
 
 /* ------------------------------------------------------------ whoever starts */
 
-/* Keeps an answer for the next pulse. False: there are too many, or nobody will look. */
-static bool keep_untold(struct saga_broker *broker, struct saga_amqp_outgoing *answer) {
+static struct saga_asker_answer *answer_of(struct saga_amqp_outgoing *outgoing) {
+    return (struct saga_asker_answer *)(void *)outgoing; /* its first member */
+}
+
+/* Keeps an answer for the next pulse. False: there are too many, or nobody will look. An end is
+ * kept in any case: no more are taken than there may be. */
+static bool keep_untold(struct saga_broker *broker, struct saga_asker_answer *answer) {
     lock(broker);
-    const bool kept = !broker->stopped && broker->untold_count < UNTOLD_MAX;
+    const bool kept = !broker->stopped && (answer->is_end || broker->untold_count < UNTOLD_MAX);
     if (kept) {
-        answer->next = NULL;
+        answer->outgoing.next = NULL;
         *(broker->untold_last != NULL ? &broker->untold_last->next : &broker->untold_first) =
-            answer;
-        broker->untold_last = answer;
+            &answer->outgoing;
+        broker->untold_last = &answer->outgoing;
         broker->untold_count++;
     }
     unlock(broker);
@@ -271,28 +296,44 @@ static struct saga_amqp_outgoing *take_untold(struct saga_broker *broker) {
     return answers;
 }
 
-static void told(struct saga_amqp_outgoing *answer, enum saga_amqp_fate fate) {
-    struct saga_broker *broker = answer->context;
+static void told_answered(struct saga_request *request) {
+    saga_asker_answer_free(request->context);
+}
+
+/* The engine need not remember it any more. Where it takes nothing, it tells once more after its
+ * restart. */
+static void report_told(struct saga_broker *broker, struct saga_asker_answer *answer) {
+    answer->told.type = SAGA_REQUEST_TOLD;
+    answer->told.answered = told_answered;
+    answer->told.context = answer;
+    if (!put(broker, &answer->told)) {
+        saga_asker_answer_free(answer);
+    }
+}
+
+static void told(struct saga_amqp_outgoing *outgoing, enum saga_amqp_fate fate) {
+    struct saga_broker *broker = outgoing->context;
+    struct saga_asker_answer *answer = answer_of(outgoing);
     const bool may_be_lost = fate == SAGA_AMQP_UNSENT || fate == SAGA_AMQP_IN_DOUBT;
-    if (!may_be_lost || !keep_untold(broker, answer)) {
-        saga_asker_message_free(answer);
+    if (may_be_lost && keep_untold(broker, answer)) {
+        return;
+    }
+    if (answer->is_end && !may_be_lost) {
+        report_told(broker, answer);
+    } else {
+        saga_asker_answer_free(answer);
     }
 }
 
 /* Behind those that wait, so that who is told of an end was told of the start. */
-static void tell(struct saga_broker *broker, const struct saga_asker *asker, const char *type,
-                 char *body) {
-    struct saga_amqp_outgoing *answer = saga_asker_message(asker, type, body);
-    if (answer == NULL) {
-        return;
-    }
-    answer->settled = told;
-    answer->context = broker;
+static void tell(struct saga_broker *broker, struct saga_asker_answer *answer) {
+    answer->outgoing.settled = told;
+    answer->outgoing.context = broker;
     lock(broker);
     const bool is_first = broker->untold_first == NULL;
     unlock(broker);
-    if (!is_first || !saga_amqp_publisher_put(broker->publisher, answer)) {
-        told(answer, SAGA_AMQP_UNSENT);
+    if (!is_first || !saga_amqp_publisher_put(broker->publisher, &answer->outgoing)) {
+        told(&answer->outgoing, SAGA_AMQP_UNSENT);
     }
 }
 
@@ -306,12 +347,59 @@ static void tell_untold(struct saga_broker *broker) {
     }
 }
 
-void saga_broker_changed(struct saga_broker *broker, const struct saga_id *id, const char *status) {
-    struct saga_asker *asker = saga_askers_leave(broker->askers, id, status);
-    if (asker != NULL) {
-        tell(broker, asker, "saga.ended", saga_asker_outcome(id, status));
-        free(asker);
+/* Of a start. Without memory for it nothing is said: whoever hears nothing asks again. */
+static void tell_at_once(struct saga_broker *broker, const struct saga_asker *asker,
+                         const char *type, char *body) {
+    struct saga_asker_answer *answer = saga_asker_answer_make(asker, type, body);
+    if (answer != NULL) {
+        tell(broker, answer);
     }
+}
+
+static void given_up(struct saga_request *request) {
+    free(request);
+}
+
+/* Another version's words, perhaps. Those behind it are told. */
+static bool give_up(struct saga_broker *broker, const struct saga_id *id, const char *why) {
+    char text[SAGA_ID_TEXT_SIZE];
+    struct saga_request *request = malloc(sizeof *request);
+    if (request == NULL) {
+        return false;
+    }
+    *request = (struct saga_request){.type = SAGA_REQUEST_TOLD, .answered = given_up, .id = *id};
+    say(broker, true, "broker: nobody is told of the end of saga %s: what the log has is %s",
+        saga_id_text(id, text), why);
+    if (!put(broker, request)) {
+        free(request);
+    }
+    return true;
+}
+
+bool saga_broker_ended(void *context, const struct saga_id *id, const char *status,
+                       struct saga_bytes asker) {
+    struct saga_broker *broker = context;
+    lock(broker);
+    const bool takes = !broker->stopped && broker->untold_count < ENDS_MAX;
+    unlock(broker);
+    if (!takes) {
+        return false;
+    }
+    const char *why;
+    struct saga_asker *parsed = saga_asker_parse(asker, &why);
+    if (parsed == NULL) {
+        return why != NULL && give_up(broker, id, why);
+    }
+    struct saga_asker_answer *answer =
+        saga_asker_answer_make(parsed, "saga.ended", saga_asker_outcome(id, status));
+    free(parsed);
+    if (answer == NULL) {
+        return false;
+    }
+    answer->is_end = true;
+    answer->told.id = *id;
+    tell(broker, answer);
+    return true;
 }
 
 static void start_answered(struct saga_request *request) {
@@ -336,12 +424,9 @@ static void start_answered(struct saga_request *request) {
     }
     if (started && asker.reply_to != NULL) {
         const struct saga_listing *saga = &start->listing;
-        tell(broker, &asker, "saga.started", saga_asker_outcome(&saga->id, saga->status));
-        if (!saga_askers_join(broker->askers, &saga->id, saga->status, &asker)) {
-            say(broker, true, "broker: no memory to remember whom to tell of a saga's end");
-        }
+        tell_at_once(broker, &asker, "saga.started", saga_asker_outcome(&saga->id, saga->status));
     } else if (asker.reply_to != NULL) {
-        tell(broker, &asker, "saga.refused", saga_asker_refusal(request->text));
+        tell_at_once(broker, &asker, "saga.refused", saga_asker_refusal(request->text));
     }
     if (!started) {
         lock(broker);
@@ -499,6 +584,7 @@ enum saga_error saga_broker_open(struct saga_broker **broker,
         return saga_fault_set(fault, SAGA_ERROR_FAILED, "no memory for the broker's transport");
     }
     opened->options = *options;
+    opened->lost = true; /* an earlier daemon's */
     (void)snprintf(opened->reply_queue, NAME_SIZE, "saga.replies.%s", options->log_id);
     (void)snprintf(opened->reply_dead, NAME_SIZE, "saga.replies.%s.dead", options->log_id);
     (void)snprintf(opened->state.why, sizeof opened->state.why, "not connected yet");
@@ -506,10 +592,7 @@ enum saga_error saga_broker_open(struct saga_broker **broker,
                                                       .reply_to = opened->reply_queue,
                                                       .persistent = options->persistent};
     (void)pthread_mutex_init(&opened->mutex, NULL);
-    opened->askers = saga_askers_open();
-    const enum saga_error error = opened->askers == NULL
-                                      ? saga_fault_set(fault, SAGA_ERROR_FAILED, "no memory")
-                                      : connect_both(opened, fault);
+    const enum saga_error error = connect_both(opened, fault);
     if (error != SAGA_OK) {
         saga_broker_close(opened);
         return error;
@@ -547,9 +630,8 @@ void saga_broker_close(struct saga_broker *broker) {
     struct saga_amqp_outgoing *next;
     for (struct saga_amqp_outgoing *answer = take_untold(broker); answer != NULL; answer = next) {
         next = answer->next;
-        saga_asker_message_free(answer);
+        saga_asker_answer_free(answer_of(answer));
     }
-    saga_askers_close(broker->askers);
     (void)pthread_mutex_destroy(&broker->mutex);
     free(broker);
 }

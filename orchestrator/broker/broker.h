@@ -14,11 +14,13 @@
  *  1. saga_broker_send() never blocks, and copies what it is given.
  *  2. A command of which no byte left, or which no queue takes, is reported unsent.
  *  3. When the broker had been lost and is back, the engine is asked to send
- *     everything outstanding again.
- *  4. A reply or start that cannot be read, or is about no saga of this log, goes to
+ *     everything outstanding again; when an alarm of it is over, what was refused.
+ *  4. Who is to be told of a saga's end is told until the broker has the answer, or
+ *     has nobody who takes it; then the engine is told that.
+ *  5. A reply or start that cannot be read, or is about no saga of this log, goes to
  *     the dead letters once, and is counted and complained of.
  *
- * Threads: one opens, stops and closes; send, push and changed are the engine's.
+ * Threads: one opens, stops and closes; send, push and ended are the engine's.
  */
 #ifndef SAGA_BROKER_H
 #define SAGA_BROKER_H
@@ -61,8 +63,10 @@ SAGA_CHECKED bool saga_broker_send(void *context, const struct saga_dispatch *di
  * leave in one piece. */
 void saga_broker_push(void *context);
 
-/* A saga has another status: whoever started it by a message is told of its end. */
-void saga_broker_changed(struct saga_broker *broker, const struct saga_id *id, const char *status);
+/* In the shape of saga_outlet.ended: whoever started the saga by a message is told. False: too many
+ * wait, or there is no memory. */
+SAGA_CHECKED bool saga_broker_ended(void *context, const struct saga_id *id, const char *status,
+                                    struct saga_bytes asker);
 
 struct saga_broker_state {
     bool up;        /* commands leave, and replies arrive */

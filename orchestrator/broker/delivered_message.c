@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "askers.h"
 #include "ids.h"
 #include "wire.h"
 
@@ -141,8 +142,18 @@ struct saga_delivered_message *saga_delivered_start(const struct saga_amqp_messa
                "ASCII";
         return NULL;
     }
+    const struct saga_asker asker = {
+        .reply_to = message->reply_to,
+        .correlation_id = correlation_size > 1 ? message->correlation_id : message->message_id,
+        .persistent = message->persistent,
+    };
+    char *written = reply_to_size > 1 ? saga_asker_text(&asker) : NULL;
+    if (reply_to_size > 1 && written == NULL) {
+        return NULL;
+    }
+    const size_t written_size = text_size(written);
     struct saga_delivered_message *made =
-        make(message, type_size + key_size + reply_to_size + correlation_size, &at);
+        make(message, type_size + key_size + reply_to_size + correlation_size + written_size, &at);
     if (made != NULL) {
         made->request.type = SAGA_REQUEST_START;
         made->request.listings = &made->listing;
@@ -154,6 +165,11 @@ struct saga_delivered_message *saga_delivered_start(const struct saga_amqp_messa
         made->correlation_id = correlation_size > 1
                                    ? copy(&at, message->correlation_id, correlation_size)
                                    : (const char *)made->request.key.data;
+        made->request.content = (struct saga_bytes){
+            .data = copy(&at, written, written_size),
+            .size = (uint32_t)(written_size > 0 ? written_size - 1 : 0),
+        };
     }
+    free(written);
     return made;
 }

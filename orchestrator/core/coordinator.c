@@ -508,6 +508,7 @@ static enum saga_answer start(struct saga_coordinator *coordinator,
         .step = SAGA_STEP_NONE,
         .key = input->event.key,
         .payload = input->event.payload,
+        .content = input->event.content,
     };
     require(find(coordinator, &input->saga) == NULL);
     struct slot *slot = slot_take(coordinator, input->plan);
@@ -721,6 +722,49 @@ static void resend(struct saga_coordinator *coordinator) {
     coordinator->counters.resent += count;
 }
 
+/* Something of this saga has not left, and waits: in a backoff, or (an attempt that had left
+ * before) for its patience to be over. */
+static bool let_go_of_refused(struct slot *slot) {
+    struct saga_outstanding commands[SAGA_STEPS_MAX];
+    size_t count = saga_todo(saga_of(slot), slot->plan, commands);
+    bool waits = false;
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t step = commands[i].id.step;
+        struct sent *sent = &sent_of(slot)[step];
+        const bool refused = has_left(slot, step) && sent->refused;
+        waits = waits || refused || (!has_left(slot, step) && commands[i].unanswered);
+        if (refused) {
+            sent->at_ms = SENT_BEFORE;
+        }
+    }
+    return waits;
+}
+
+/* Their turns are spread as those of what is sent again, and nobody's comes later for it. */
+static void hurry_some(struct saga_coordinator *coordinator, bool compensations, uint64_t *count) {
+    for (uint32_t i = 0; i < coordinator->places_used; i++) {
+        struct slot *slot = coordinator->slots[i];
+        if (slot == NULL || slot->quarantined || compensates(saga_of(slot)) != compensations ||
+            saga_of(slot)->parked != 0 || !let_go_of_refused(slot)) {
+            continue;
+        }
+        int64_t wait_ms = (int64_t)(*count * 1000 / coordinator->limits.resend_per_second);
+        saga_timers_set(
+            &coordinator->timers, i,
+            earlier(coordinator->now_ms + wait_ms, saga_timers_due(&coordinator->timers, i)));
+        slot->hurried = ANYBODY;
+        (*count)++;
+    }
+}
+
+/* A transport takes again what it had refused; nothing that it had taken is lost. */
+static void hurry(struct saga_coordinator *coordinator) {
+    uint64_t count = 0;
+    hurry_some(coordinator, true, &count);
+    hurry_some(coordinator, false, &count);
+    coordinator->counters.hurried += count;
+}
+
 static void sweep(struct saga_coordinator *coordinator) {
     for (uint32_t i = 0; i < coordinator->places_used && room_for_a_round(coordinator); i++) {
         struct slot *slot = coordinator->slots[i];
@@ -757,6 +801,9 @@ void saga_coordinator_step(struct saga_coordinator *coordinator, const struct sa
         break;
     case SAGA_DOOR_RESEND:
         resend(coordinator);
+        break;
+    case SAGA_DOOR_HURRY:
+        hurry(coordinator);
         break;
     }
     update->records = coordinator->records;
@@ -870,6 +917,9 @@ enum saga_replay saga_coordinator_replay(struct saga_coordinator *coordinator,
         return SAGA_REPLAYED; /* the caller defines it */
     case SAGA_EPOCH_STARTED:
         return replay_epoch(coordinator, record);
+    case SAGA_OUTCOMES_TOLD: /* of ends that are in the log, or nothing it says can be gone by */
+        return record->through_lsn != 0 && record->through_lsn < record->lsn ? SAGA_REPLAYED
+                                                                             : SAGA_REPLAY_ILLEGAL;
     case SAGA_STARTED:
         return replay_start(coordinator, record);
     default:

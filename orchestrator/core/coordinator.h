@@ -54,6 +54,7 @@ enum saga_door {
     SAGA_DOOR_EPOCH,     /* after recovery: the daemon starts; every open saga resumes */
     SAGA_DOOR_SWEEP,     /* look for sagas that nothing would wake, and arm them */
     SAGA_DOOR_RESEND,    /* what was handed over may be lost: send all that is outstanding again */
+    SAGA_DOOR_HURRY,     /* what was refused may leave now: send what waits, and nothing again */
 };
 
 struct saga_input {
@@ -62,7 +63,7 @@ struct saga_input {
     struct saga_id saga;          /* START, EVENT */
     const struct saga_plan *plan; /* START: one that was defined */
     struct saga_event event;      /* at_ms, wall_ms, epoch: always. The rest: EVENT.
-                                     START: key and payload too */
+                                     START: key, payload and content too */
 };
 
 /* ----------------------------------------------------------------- updates */
@@ -159,6 +160,7 @@ struct saga_counters {
     uint64_t asked_again;                          /* of which: in progress, asked again */
     uint64_t released;        /* waiting attempts sent early, since their participant answered */
     uint64_t resent;          /* sagas whose commands were sent again, since a peer was back */
+    uint64_t hurried;         /* sagas that waited, and were sent since a peer takes again */
     uint64_t orphans_rearmed; /* must stay 0 */
 };
 const struct saga_counters *saga_coordinator_counters(const struct saga_coordinator *coordinator);

@@ -19,8 +19,14 @@ const char *saga_fact_name(uint8_t fact) {
         [SAGA_OPERATOR_ACTED] = "OPERATOR_ACTED",
         [SAGA_ENDED] = "SAGA_ENDED",
         [SAGA_EPOCH_STARTED] = "EPOCH_STARTED",
+        [SAGA_OUTCOMES_TOLD] = "OUTCOMES_TOLD",
     };
     return NAME(names, fact);
+}
+
+bool saga_fact_is_of_log(uint8_t fact) {
+    return fact == SAGA_DEFINITION_LOADED || fact == SAGA_EPOCH_STARTED ||
+           fact == SAGA_OUTCOMES_TOLD;
 }
 
 const char *saga_verdict_name(uint8_t verdict) {

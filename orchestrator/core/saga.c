@@ -17,10 +17,11 @@ enum {
     MAY_KEY = 1 << 9,
     MAY_PAYLOAD = 1 << 10,
     MAY_CONTENT = 1 << 11,
+    HAS_THROUGH = 1 << 12,
 };
 
 static const uint16_t fields[SAGA_FACT_COUNT + 1] = {
-    [SAGA_STARTED] = HAS_DEFINITION | MAY_KEY | MAY_PAYLOAD,
+    [SAGA_STARTED] = HAS_DEFINITION | MAY_KEY | MAY_PAYLOAD | MAY_CONTENT,
     [SAGA_COMMAND_ISSUED] = HAS_STEP | HAS_COMMAND | HAS_ATTEMPT | MAY_PAYLOAD,
     [SAGA_COMMAND_UNSENT] = HAS_STEP | HAS_COMMAND | HAS_ATTEMPT | MAY_DEADLINE,
     [SAGA_REPLY_RECEIVED] =
@@ -34,6 +35,7 @@ static const uint16_t fields[SAGA_FACT_COUNT + 1] = {
     [SAGA_OPERATOR_ACTED] = HAS_VERB | MAY_KEY | MAY_PAYLOAD,
     [SAGA_ENDED] = HAS_OUTCOME,
     [SAGA_EPOCH_STARTED] = MAY_PAYLOAD,
+    [SAGA_OUTCOMES_TOLD] = HAS_THROUGH,
 };
 
 /* What an operator does to one step names it; a verdict may come with a result. */
@@ -79,7 +81,8 @@ static bool fields_ok(const struct saga_record *record) {
            record->verdict <= SAGA_VERDICT_COUNT && reason_ok(has, record) &&
            bytes_ok(has, record) && ((has & HAS_OUTCOME) != 0) == (record->outcome != 0) &&
            ((has & HAS_VERB) != 0) == (record->verb != 0) &&
-           ((has & HAS_DEFINITION) != 0) == (record->definition_lsn != 0) && record->reserved == 0;
+           ((has & HAS_DEFINITION) != 0) == (record->definition_lsn != 0) &&
+           ((has & HAS_THROUGH) != 0) == (record->through_lsn != 0) && record->reserved == 0;
 }
 
 static bool same_saga(const struct saga_id *a, const struct saga_id *b) {

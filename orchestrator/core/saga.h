@@ -72,8 +72,13 @@ enum saga_fact {
     SAGA_OPERATOR_ACTED = 12,      /* verb, who, why; of the verbs about a step: which one */
     SAGA_ENDED = 13,               /* with the outcome */
     SAGA_EPOCH_STARTED = 14,       /* a daemon's start; folded into every open saga */
+    SAGA_OUTCOMES_TOLD = 15,       /* who was to be told of the ends up to a position knows them */
 };
-#define SAGA_FACT_COUNT 14
+#define SAGA_FACT_COUNT 15
+
+/* True if the fact is one of the log itself and belongs to no saga: a definition, a
+ * daemon's start, which ends were told. */
+SAGA_CHECKED bool saga_fact_is_of_log(uint8_t fact);
 
 enum saga_verdict {
     SAGA_DONE = 1,
@@ -141,6 +146,7 @@ struct saga_record {
     int64_t at_ms;           /* the engine's clock: ms since 1970 UTC, never backwards */
     int64_t wall_ms;         /* what the wall clock said; for readers only */
     uint64_t definition_lsn; /* STARTED: where its DEFINITION_LOADED stands */
+    uint64_t through_lsn;    /* OUTCOMES_TOLD: of every saga that ended up to here */
     uint32_t epoch;          /* the daemon's start that wrote it, from 1 */
     uint32_t attempt;        /* from 1 */
     uint16_t incarnation;
@@ -157,7 +163,8 @@ struct saga_record {
     struct saga_bytes key;
     /* STARTED: input. COMMAND_ISSUED, REPLY, LATE_REPLY: body. OPERATOR, CANCEL: why */
     struct saga_bytes payload;
-    /* OPERATOR resolve, done: the result, JSON, as a reply's content */
+    /* STARTED: who is to be told of the end; size 0: nobody. OPERATOR resolve, done: the result,
+     * JSON, as a reply's content */
     struct saga_bytes content;
 };
 
@@ -373,7 +380,7 @@ struct saga_event {
     bool failed; /* RENDERED: no body could be made */
     struct saga_bytes key;
     struct saga_bytes payload;
-    struct saga_bytes content; /* RESOLVE */
+    struct saga_bytes content; /* RESOLVE; a start: who is to be told of the end */
 };
 
 /* What became of the input, for whoever sent it. */

@@ -61,12 +61,16 @@ static void changed(void *context, const struct saga_id *id, const char *status)
         const struct saga_journal_field fields[] = {{"saga_id", saga_id_text(id, text)}, {0}};
         saga_journal_write(daemon->journal, level, fields, "saga %s", status);
     }
-    if (daemon->broker != NULL) {
-        saga_broker_changed(daemon->broker, id, status);
-    }
     if (daemon->api != NULL) { /* not yet, while the engine recovers */
         saga_api_changed(daemon->api, id, status);
     }
+}
+
+/* Only of sagas that were started by a message. */
+static bool ended(void *context, const struct saga_id *id, const char *status,
+                  struct saga_bytes asker) {
+    const struct saga_daemon *daemon = context;
+    return daemon->broker != NULL && saga_broker_ended(daemon->broker, id, status, asker);
 }
 
 static void released(void *context) {
@@ -163,6 +167,10 @@ static void say_recovered(const struct saga_daemon *daemon,
     }
 }
 
+static bool has_broker(const struct saga_daemon *daemon) {
+    return !daemon->config->dev && daemon->config->amqp != NULL;
+}
+
 static enum saga_error open_engine(struct saga_daemon *daemon, struct saga_fault *fault) {
     struct saga_engine_config config;
     struct saga_recovery_report report;
@@ -171,6 +179,7 @@ static enum saga_error open_engine(struct saga_daemon *daemon, struct saga_fault
         .context = daemon,
         .send = send_command,
         .changed = changed,
+        .ended = has_broker(daemon) ? ended : NULL,
         .released = released,
     };
     const int length = snprintf(guard, sizeof guard, "%s/recovery.guard", daemon->config->data_dir);
@@ -231,7 +240,7 @@ static size_t find_exchanges(const struct saga_daemon *daemon, const char **exch
 
 static enum saga_error open_broker(struct saga_daemon *daemon, struct saga_fault *fault) {
     const struct saga_config *config = daemon->config;
-    if (config->dev || config->amqp == NULL) {
+    if (!has_broker(daemon)) {
         return SAGA_OK;
     }
     struct saga_broker_options options = {

@@ -13,6 +13,7 @@
 
 int64_t saga_engine_tick(struct saga_engine *engine, struct saga_moment now) {
     struct saga_update update;
+    const int64_t remember_at_ms = saga_turn_remember(engine, now);
     if (engine->draining) {
         /* What is held back would be taken for sent, and its attempt for expired. After the
          * restart nothing fires before it was sent. */
@@ -26,7 +27,8 @@ int64_t saga_engine_tick(struct saga_engine *engine, struct saga_moment now) {
     if (more) {
         return now.boot_ms;
     }
-    return wake_at_ms == INT64_MAX ? INT64_MAX : wake_at_ms - engine->base_ms;
+    wake_at_ms = wake_at_ms == INT64_MAX ? INT64_MAX : wake_at_ms - engine->base_ms;
+    return remember_at_ms < wake_at_ms ? remember_at_ms : wake_at_ms;
 }
 
 void saga_engine_sweep(struct saga_engine *engine, struct saga_moment now) {
@@ -49,8 +51,8 @@ void saga_engine_drain(struct saga_engine *engine) {
 
 /* The most records that come of one input: an update's, and the bodies that it asks back, at most
  * one for each step of each saga that it decided about. They are in one batch, or decisions would
- * be torn. */
-#define INPUT_RECORDS_MAX (SAGA_UPDATE_RECORDS_MAX * (1 + SAGA_STEPS_MAX))
+ * be torn. And one of what was told. */
+#define INPUT_RECORDS_MAX (SAGA_UPDATE_RECORDS_MAX * (1 + SAGA_STEPS_MAX) + 1)
 _Static_assert(INPUT_RECORDS_MAX < SAGA_LOG_BATCH_MAX, "an empty batch takes any input");
 
 static uint64_t batch_records(const struct saga_engine *engine) {
@@ -69,7 +71,7 @@ bool saga_engine_batch_full(const struct saga_engine *engine) {
 }
 
 bool saga_engine_pending(const struct saga_engine *engine) {
-    return engine->pending_count > 0 ||
+    return engine->pending_count > 0 || engine->tell_due ||
            saga_log_durable(engine->log) + 1 < saga_log_next_lsn(engine->log);
 }
 
@@ -139,7 +141,8 @@ static void release_answer(const struct pending *pending) {
 
 /* Lets go of what waited, in order. Gives back the commands that nobody took:
  * they are moved to the front, and their number is returned. */
-static size_t release(struct saga_engine *engine, struct pending *pending, size_t count) {
+static size_t release(struct saga_engine *engine, struct pending *pending, size_t count,
+                      struct saga_moment now) {
     size_t refused = 0;
     for (size_t i = 0; i < count; i++) {
         assert(pending[i].after_lsn <= saga_log_durable(engine->log));
@@ -159,7 +162,8 @@ static size_t release(struct saga_engine *engine, struct pending *pending, size_
             break;
         }
     }
-    if (count > 0 && engine->outlet.released != NULL) {
+    const size_t told = saga_turn_tell(engine, now); /* after the answers to their starts */
+    if (count + told > 0 && engine->outlet.released != NULL) {
         engine->outlet.released(engine->outlet.context);
     }
     return refused;
@@ -210,7 +214,7 @@ enum saga_error saga_engine_commit(struct saga_engine *engine, struct saga_momen
     engine->pending = NULL;
     engine->pending_count = 0;
     engine->pending_room = 0;
-    size_t refused = release(engine, leaving, count);
+    size_t refused = release(engine, leaving, count, now);
     error = record_unsent(engine, leaving, refused, now, fault);
     if (engine->pending == NULL) { /* keep the memory for the next batch */
         engine->pending = leaving;
@@ -251,6 +255,7 @@ static enum saga_error recover(struct saga_engine *engine, struct saga_moment no
     engine->coordinator = engine->recall->coordinator;
     engine->catalog = engine->recall->catalog;
     engine->registry = engine->recall->registry;
+    engine->outcomes = engine->recall->outcomes;
     return begin_epoch(engine, now, fault);
 }
 
@@ -278,6 +283,7 @@ enum saga_error saga_engine_open(struct saga_engine **engine, struct saga_log *l
     made->config = *config;
     made->log = log;
     made->outlet = *outlet;
+    made->mark_at_ms = INT64_MAX;
     made->ids =
         (struct saga_id_source){.random = config->random, .context = config->random_context};
     enum saga_error error = recover(made, now, report, fault);
@@ -285,6 +291,7 @@ enum saga_error saga_engine_open(struct saga_engine **engine, struct saga_log *l
         saga_engine_close(made);
         return error;
     }
+    made->opened = true;
     *engine = made;
     return SAGA_OK;
 }

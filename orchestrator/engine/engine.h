@@ -10,7 +10,10 @@
  *  1. Nothing leaves (no command, no answer) before the records that explain it
  *     are durable.
  *  2. One saga per start key; concurrent starts of one key are one start.
- *  3. It reads no clock, draws no random numbers of its own and starts no
+ *  3. Who is to be told of a saga's end is told at least once, whatever dies when; a
+ *     second time only if the process dies within a second of the first, or before an
+ *     earlier end is told.
+ *  4. It reads no clock, draws no random numbers of its own and starts no
  *     thread: time and randomness come with its configuration and calls, so a
  *     simulation runs this very code.
  *
@@ -45,6 +48,8 @@ enum saga_request_type {
     SAGA_REQUEST_REPLY,  /* a participant's word, from a transport */
     SAGA_REQUEST_UNSENT, /* a transport's: no byte of this sending can arrive any more */
     SAGA_REQUEST_RESEND, /* a transport's: it had lost its peer, and has found it again */
+    SAGA_REQUEST_HURRY,  /* a transport's: it had its peer, which took nothing, and does again */
+    SAGA_REQUEST_TOLD,   /* a transport's: an asker of saga `id` knows of its end, or is gone */
     SAGA_REQUEST_CANCEL,
     SAGA_REQUEST_RETRY,
     SAGA_REQUEST_RESOLVE,          /* an operator's verdict on a step in doubt */
@@ -54,6 +59,9 @@ enum saga_request_type {
     SAGA_REQUEST_LIST,
     SAGA_REQUEST_STATS,
 };
+
+/* The most that a START can say of who is to be told of the end. */
+#define SAGA_ASKER_BYTES_MAX 4096
 
 /* What became of a request; the API's status code is in the comment. */
 enum saga_result {
@@ -88,11 +96,12 @@ struct saga_request {
     void *context; /* the asker's */
 
     /* In. Borrowed until answered. */
-    const char *saga;               /* START: the definition's name. LIST: a filter, or NULL */
-    struct saga_bytes key;          /* START: start key, size 0: none. Operators: who */
-    struct saga_bytes body;         /* START: input. REPLY: body, size 0: none. Operators: why */
-    struct saga_id id;              /* operators, FIND */
-    struct saga_bytes content;      /* RESOLVE done: the result, JSON; size 0: none */
+    const char *saga;          /* START: the definition's name. LIST: a filter, or NULL */
+    struct saga_bytes key;     /* START: start key, size 0: none. Operators: who */
+    struct saga_bytes body;    /* START: input. REPLY: body, size 0: none. Operators: why */
+    struct saga_id id;         /* operators, FIND, TOLD */
+    struct saga_bytes content; /* RESOLVE done: the result, JSON; size 0: none. START: who is to
+                                  be told of the end, for outlet.ended(); size 0: nobody */
     struct saga_command_id command; /* REPLY, UNSENT */
     struct saga_bytes step;         /* the step's name. REPLY: where command.step is not set.
                                        RESOLVE, MARK_COMPENSATED, WRITE_OFF: always */
@@ -138,8 +147,14 @@ struct saga_outlet {
     bool (*send)(void *context, const struct saga_dispatch *dispatch);
     /* A saga has another status. NULL: nobody is interested. */
     void (*changed)(void *context, const struct saga_id *id, const char *status);
-    /* All that one commit has let go of is out: commands, answers, changes. What gathers them may
-     * go. NULL: nobody gathers. */
+    /* A saga has ended whose START said who is to be told: `asker`, as it was said (borrowed), is
+     * to be told `status`, until SAGA_REQUEST_TOLD says that it is; one of those for each call. In
+     * the order of the ends; after a restart of everything again of which the log does not say that
+     * it was told. False: not now; it is given again in a second. NULL: nobody is told. */
+    bool (*ended)(void *context, const struct saga_id *id, const char *status,
+                  struct saga_bytes asker);
+    /* All that one commit has let go of is out: commands, answers, changes, ends. What gathers them
+     * may go. NULL: nobody gathers. */
     void (*released)(void *context);
 };
 
@@ -195,7 +210,7 @@ int64_t saga_engine_tick(struct saga_engine *engine, struct saga_moment now);
 /* True if the batch should be committed before more is taken. */
 SAGA_CHECKED bool saga_engine_batch_full(const struct saga_engine *engine);
 
-/* True if there are records, answers or commands that wait for a commit. */
+/* True if there are records, answers, commands or ends that wait for a commit. */
 SAGA_CHECKED bool saga_engine_pending(const struct saga_engine *engine);
 
 /* One commit; then the effects, in order. A command that the outlet refuses is
@@ -208,7 +223,8 @@ SAGA_CHECKED enum saga_error saga_engine_commit(struct saga_engine *engine, stru
  * The counter orphans_rearmed says how many there were; it must stay 0. */
 void saga_engine_sweep(struct saga_engine *engine, struct saga_moment now);
 
-/* No saga is started, no command sent, and nothing becomes due from here on. */
+/* No saga is started, no command sent, and nothing becomes due from here on. The next
+ * saga_engine_tick() puts into the log what was told of ends. */
 void saga_engine_drain(struct saga_engine *engine);
 
 /* Every counter there is. */
@@ -218,7 +234,10 @@ struct saga_engine_stats {
     uint64_t started, started_again, start_conflicts, starts_refused;
     uint64_t replies, replies_malformed, replies_unlisted, replies_unknown_saga, replies_stale;
     uint64_t commands_sent, commands_refused;
-    uint64_t sagas_known; /* open and ended, in memory */
+    uint64_t outcomes_told;   /* to one asker each */
+    uint64_t outcomes_open;   /* sagas, now: of which somebody is to be told */
+    uint64_t outcomes_untold; /* that have ended, and perhaps somebody does not know */
+    uint64_t sagas_known;     /* open and ended, in memory */
     uint64_t batches, batch_records_max;
     uint32_t epoch;
     uint64_t last_lsn;

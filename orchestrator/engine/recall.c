@@ -50,7 +50,8 @@ static void index_record(void *context, const struct saga_record *record, enum s
     struct saga_catalog_entry *entry;
     const struct saga_plan *plan;
     recall->report.records++;
-    if (record->fact == SAGA_EPOCH_STARTED) {
+    saga_outcomes_fold(recall->outcomes, record);
+    if (saga_fact_is_of_log(record->fact)) {
         return;
     }
     entry = saga_catalog_find(recall->catalog, &record->saga);
@@ -107,7 +108,8 @@ static enum saga_error make_parts(struct saga_recall *recall, struct saga_fault 
     recall->coordinator = saga_coordinator_init(recall->memory, limits);
     recall->catalog = saga_catalog_open(recall->options.hash_seed);
     recall->registry = saga_registry_open(limits->plans_max, limits->participants_max);
-    if (recall->catalog == NULL || recall->registry == NULL) {
+    recall->outcomes = saga_outcomes_open();
+    if (recall->catalog == NULL || recall->registry == NULL || recall->outcomes == NULL) {
         return no_memory(fault);
     }
     return SAGA_OK;
@@ -151,5 +153,6 @@ void saga_recall_close(struct saga_recall *recall) {
     }
     saga_catalog_close(recall->catalog);
     saga_registry_close(recall->registry);
+    saga_outcomes_close(recall->outcomes);
     free(recall);
 }

@@ -1,5 +1,6 @@
 /*
- * What a log says, in memory: its open sagas, all of its sagas, its definitions.
+ * What a log says, in memory: its open sagas, all of its sagas, its definitions, and
+ * who is still to be told of an end.
  *
  * Made by recovery, for the engine, which goes on from there, and for the
  * inspection tool, which only looks: so that it shows what a restart would see.
@@ -13,6 +14,7 @@
 #include "coordinator.h"
 #include "error.h"
 #include "log.h"
+#include "outcomes.h"
 #include "registry.h"
 
 /* What recovery found. */
@@ -39,6 +41,7 @@ struct saga_recall {
     struct saga_coordinator *coordinator; /* the open sagas */
     struct saga_catalog *catalog;         /* every saga, every start key */
     struct saga_registry *registry;       /* every definition */
+    struct saga_outcomes *outcomes;       /* ends that somebody is to be told of */
     struct saga_recovery_report report;
     void *memory; /* the coordinator's */
     size_t memory_size;

@@ -45,6 +45,7 @@ static bool start_again(struct saga_engine *engine, struct saga_request *request
         return true;
     }
     engine->stats.started_again++;
+    saga_turn_ask(engine, &entry->id, request->content);
     give_listing(request, entry, earlier->entry);
     saga_turn_answer(engine, request, SAGA_RESULT_OK);
     return true;
@@ -69,6 +70,7 @@ static void start_new(struct saga_engine *engine, struct saga_request *request,
     input.plan = &definition->plan;
     input.event.key = request->key;
     input.event.payload = input_text;
+    input.event.content = request->content;
     saga_coordinator_step(engine->coordinator, &input, &update);
     if (update.answer == SAGA_ANSWER_FULL) {
         engine->stats.starts_refused++;
@@ -112,6 +114,11 @@ static void take_start(struct saga_engine *engine, struct saga_request *request,
         saga_turn_refuse(engine, request, SAGA_RESULT_TOO_LARGE,
                          "an input has at most %u bytes, a key at most %u", INPUT_BYTES_MAX,
                          KEY_BYTES_MAX);
+        return;
+    }
+    if (request->content.size > SAGA_ASKER_BYTES_MAX) {
+        saga_turn_refuse(engine, request, SAGA_RESULT_TOO_LARGE,
+                         "who is to be told of the end has at most %u bytes", SAGA_ASKER_BYTES_MAX);
         return;
     }
     if (saga_json_parse(request->body.data, request->body.size, &json, &fault) != SAGA_OK) {
@@ -266,6 +273,10 @@ static void take_stats(struct saga_engine *engine, struct saga_request *request)
     *stats = engine->stats;
     stats->core = *saga_coordinator_counters(engine->coordinator);
     saga_log_usage(engine->log, &stats->log);
+    struct saga_outcomes_counts outcomes;
+    saga_outcomes_count(engine->outcomes, &outcomes);
+    stats->outcomes_open = outcomes.open;
+    stats->outcomes_untold = outcomes.untold;
     stats->sagas_known = saga_catalog_count(engine->catalog);
     stats->epoch = engine->epoch;
     stats->last_lsn = saga_log_next_lsn(engine->log) - 1;
@@ -288,12 +299,18 @@ void saga_engine_take(struct saga_engine *engine, struct saga_request *request,
         saga_turn_unsent(engine, &request->command, request->attempt, now);
         saga_turn_answer(engine, request, SAGA_RESULT_OK);
         return;
-    case SAGA_REQUEST_RESEND: {
-        const struct saga_input input = saga_turn_input(engine, SAGA_DOOR_RESEND, now);
+    case SAGA_REQUEST_RESEND:
+    case SAGA_REQUEST_HURRY: {
+        const bool again = request->type == SAGA_REQUEST_RESEND;
+        const struct saga_input input =
+            saga_turn_input(engine, again ? SAGA_DOOR_RESEND : SAGA_DOOR_HURRY, now);
         (void)saga_turn_step(engine, &input, now);
         saga_turn_answer(engine, request, SAGA_RESULT_OK);
         return;
     }
+    case SAGA_REQUEST_TOLD:
+        saga_turn_told(engine, request, now);
+        return;
     case SAGA_REQUEST_CANCEL:
     case SAGA_REQUEST_RETRY:
     case SAGA_REQUEST_RESOLVE:

@@ -70,6 +70,7 @@ static unsigned kind_of(const struct saga_record *record) {
     case SAGA_PARKED:
     case SAGA_OPERATOR_ACTED:
     case SAGA_ENDED:
+    case SAGA_OUTCOMES_TOLD:
         break;
     }
     return 0;
@@ -81,6 +82,7 @@ void saga_turn_append(struct saga_engine *engine, const struct saga_record *reco
         saga_failpoint((enum saga_failpoint_kind)kind, SAGA_FAILPOINT_BEFORE_APPEND);
     }
     saga_log_append(engine->log, record);
+    saga_outcomes_fold(engine->outcomes, record);
     engine->kinds |= 1u << kind;
     if (kind != 0) {
         saga_failpoint((enum saga_failpoint_kind)kind, SAGA_FAILPOINT_AFTER_APPEND);

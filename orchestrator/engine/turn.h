@@ -3,7 +3,8 @@
  *
  * A turn takes requests and time, appends what is decided, and keeps what has
  * to leave for after the commit. requests.c takes requests, operator.c those of operators; engine.c
- * opens, keeps time and commits; turn.c is what both stand on. Not for anybody else.
+ * opens, keeps time and commits; tell.c tells who asked of an end; turn.c is what all stand on. Not
+ * for anybody else.
  */
 #ifndef SAGA_TURN_H
 #define SAGA_TURN_H
@@ -27,15 +28,20 @@ struct saga_engine {
     struct saga_engine_config config;
     struct saga_log *log;
     struct saga_outlet outlet;
-    struct saga_recall *recall; /* owns the following three */
+    struct saga_recall *recall; /* owns the following four */
     struct saga_coordinator *coordinator;
     struct saga_catalog *catalog;
     struct saga_registry *registry;
+    struct saga_outcomes *outcomes;
     struct saga_id_source ids;
     int64_t base_ms; /* the engine's time is boot_ms + this */
     uint64_t epoch_lsn;
     uint32_t epoch;
+    bool opened; /* what recovery found may leave */
     bool draining;
+    bool tell_due;      /* an end waits for the next commit, with or without records */
+    int64_t tell_at_ms; /* boot time: no end is given to the outlet before this */
+    int64_t mark_at_ms; /* boot time: when what was told is to be in the log; INT64_MAX: it is */
     struct pending *pending;
     size_t pending_count;
     size_t pending_room;
@@ -64,8 +70,23 @@ SAGA_CHECKED bool saga_turn_set_aside(const struct saga_catalog_entry *entry);
 void saga_turn_operate(struct saga_engine *engine, struct saga_request *request,
                        struct saga_moment now);
 
-/* Adds a record to the batch. */
+/* Adds a record to the batch, and says of whom it tells that somebody waits for the end. */
 void saga_turn_append(struct saga_engine *engine, const struct saga_record *record);
+
+/* Somebody who started a saga once more is to be told of its end, too; `asker` as in its request.
+ */
+void saga_turn_ask(struct saga_engine *engine, const struct saga_id *id, struct saga_bytes asker);
+
+/* Gives the outlet the ends that are durable, some of them; returns how many. */
+size_t saga_turn_tell(struct saga_engine *engine, struct saga_moment now);
+
+/* Takes the word that one of those was told. */
+void saga_turn_told(struct saga_engine *engine, struct saga_request *request,
+                    struct saga_moment now);
+
+/* Puts what was told into the log, where it is time, and sees what is to be given out. Returns
+ * when to call again at the latest, which is in the future; INT64_MAX: never. */
+int64_t saga_turn_remember(struct saga_engine *engine, struct saga_moment now);
 
 /* The engine's own time. */
 int64_t saga_turn_time(const struct saga_engine *engine, struct saga_moment now);

@@ -218,6 +218,84 @@ START_TEST(an_alarm_holds_up_commands_and_no_acknowledgements) {
 }
 END_TEST
 
+/* Nothing is lost with an alarm: what is with the participant is not sent again. What was refused
+ * would wait for up to a minute, and is sent when the alarm is over. */
+START_TEST(an_alarm_that_is_over_repeats_nothing_and_lets_go_of_what_waits) {
+    enum { LEFT = 3, HELD_UP = 8 };
+    struct raw_participant parking;
+    struct raw_command left[LEFT], command;
+    char key[8];
+    fixture_begin(10, "timeout: 90s, retry: {attempts: 5, initial: 60s, max: 60s, factor: 1}");
+    raw_open(&parking, "parking");
+    fixture_start_connected();
+    for (int i = 0; i < LEFT; i++) {
+        (void)snprintf(key, sizeof key, "k%d", i);
+        fixture_park(key, "a", ids[i]);
+        raw_next(&parking, &left[i]);
+    }
+    broker_node_alarm(&fixture_node, true);
+    fixture_park("first", "a", ids[LEFT]); /* the broker says it to who publishes */
+    (void)fixture_await_connected(false, 20000);
+    const int64_t sent = fixture_count("commands.attempts.action");
+    const int64_t resent = fixture_count("commands.resent");
+    for (int i = 0; i < HELD_UP; i++) {
+        (void)snprintf(key, sizeof key, "h%d", i);
+        fixture_park(key, "a", ids[LEFT + 1 + i]);
+    }
+    fixture_await_count("commands.refused", HELD_UP);
+    broker_node_alarm(&fixture_node, false);
+    const int64_t over_ms = monotonic_ms();
+    for (int i = 0; i < 1 + HELD_UP; i++) {
+        raw_next(&parking, &command);
+        for (int k = 0; k < LEFT; k++) {
+            ck_assert_str_ne(command.id, left[k].id);
+        }
+        raw_reply(&parking, &command, "rejected", NULL);
+    }
+    const int64_t took_ms = monotonic_ms() - over_ms;
+    ck_assert_int_lt(took_ms, 10000);
+    ck_assert(raw_hears_nothing(&parking, 1000));
+    ck_assert_int_eq(fixture_count("commands.resent"), resent);
+    (void)printf("alarm over: what waited was there after %lld ms; %lld attempts\n",
+                 (long long)took_ms, (long long)(fixture_count("commands.attempts.action") - sent));
+    for (int i = 0; i < LEFT; i++) {
+        raw_reply(&parking, &left[i], "rejected", NULL);
+    }
+    for (int i = 0; i < LEFT + 1 + HELD_UP; i++) {
+        fixture_expect(ids[i], "compensated");
+    }
+    raw_close(&parking);
+    fixture_stop();
+}
+END_TEST
+
+/* The commands' connection stands, and what came over the other one may be lost. */
+START_TEST(what_is_lost_during_an_alarm_is_sent_again_after_it) {
+    struct raw_participant parking;
+    struct raw_command left, command;
+    fixture_begin(11, NULL);
+    raw_open(&parking, "parking");
+    fixture_start_connected();
+    fixture_park("k", "a", ids[0]);
+    raw_next(&parking, &left);
+    const int64_t resent = fixture_count("commands.resent");
+    broker_node_alarm(&fixture_node, true);
+    fixture_park("first", "a", ids[1]);
+    (void)fixture_await_connected(false, 20000);
+    (void)broker_node_ctl(&fixture_node, (const char *const[]){"delete_queue", "-p", "t11",
+                                                               fixture_reply_queue(), NULL});
+    fixture_await_count("broker.replies.connections", 2);
+    broker_node_alarm(&fixture_node, false);
+    do {
+        raw_next(&parking, &command);
+    } while (strcmp(command.id, left.id) != 0);
+    ck_assert_int_gt(fixture_count("commands.resent"), resent);
+    ck_assert_int_eq(fixture_count("broker.commands.connections"), 1);
+    raw_close(&parking);
+    fixture_stop();
+}
+END_TEST
+
 /* ---------------------------------------------------------------- it is silent */
 
 #define SAMPLES_MAX 4096
@@ -360,7 +438,10 @@ int main(void) {
     tcase_add_test(lost, a_broker_that_is_stopped_in_the_middle_takes_nothing_along);
     tcase_add_test(lost, a_reply_queue_that_is_deleted_is_declared_again);
     tcase_add_test(lost, without_a_broker_sagas_are_started_and_wait);
-    tcase_add_test(test_case(suite, "alarm"), an_alarm_holds_up_commands_and_no_acknowledgements);
+    TCase *alarm = test_case(suite, "alarm");
+    tcase_add_test(alarm, an_alarm_holds_up_commands_and_no_acknowledgements);
+    tcase_add_test(alarm, an_alarm_that_is_over_repeats_nothing_and_lets_go_of_what_waits);
+    tcase_add_test(alarm, what_is_lost_during_an_alarm_is_sent_again_after_it);
     tcase_add_test(test_case(suite, "pause"),
                    a_broker_that_is_paused_for_a_minute_slows_down_nobody);
     TCase *ends = test_case(suite, "end");
@@ -369,7 +450,7 @@ int main(void) {
     tcase_add_test(ends, it_ends_though_nothing_goes_through);
     /* The last: it forgets the hosts, too. */
     tcase_add_test(test_case(suite, "wipe"), a_broker_that_forgets_everything_is_told_again);
-    fixture_open_node(9);
+    fixture_open_node(11);
     const int status = check_run(suite);
     fixture_close_node();
     return status;

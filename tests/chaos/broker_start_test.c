@@ -1,5 +1,6 @@
 /* Sagas that are started by a message to the queue saga.start: one for each key,
- * an answer for whoever wants one, and the dead letters for what starts nothing. */
+ * an answer for whoever wants one, whatever dies when, and the dead letters for what
+ * starts nothing. */
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
@@ -173,12 +174,27 @@ START_TEST(an_asker_that_has_gone_holds_nobody_up) {
 }
 END_TEST
 
-START_TEST(after_a_restart_who_asks_again_is_told) {
+START_TEST(who_asked_is_told_though_the_daemon_was_killed_while_it_ran) {
     char id[API_ID_SIZE];
     begin(5);
     ask("k", INPUT);
     (void)snprintf(id, sizeof id, "%s", answer("saga.started", "id"));
-    fixture_kill(); /* and with it the memory of who asked */
+    fixture_kill();
+    fixture_start_connected();
+    reply_done("parking.block", "done");
+    reply_done("parking.reserve", "done");
+    ck_assert_str_eq(answer("saga.ended", "id"), id);
+    ck_assert(raw_hears_nothing(&customer, 300));
+    end();
+}
+END_TEST
+
+START_TEST(a_start_that_is_sent_again_after_a_restart_is_told_once) {
+    char id[API_ID_SIZE];
+    begin(9);
+    ask("k", INPUT);
+    (void)snprintf(id, sizeof id, "%s", answer("saga.started", "id"));
+    fixture_kill();
     ask("k", INPUT);
     fixture_start_connected();
     ck_assert_str_eq(answer("saga.started", "id"), id);
@@ -186,6 +202,108 @@ START_TEST(after_a_restart_who_asks_again_is_told) {
     reply_done("parking.reserve", "done");
     ck_assert_str_eq(answer("saga.ended", "id"), id);
     ck_assert(raw_hears_nothing(&customer, 300));
+    end();
+}
+END_TEST
+
+/* A saga that ends with the commit that the daemon dies of: its outcome has not left. Gives its
+ * id. */
+static void die_of_the_end(int host, char id[API_ID_SIZE]) {
+    fixture_begin(host, NULL);
+    raw_open(&parking, "parking");
+    raw_open_queue(&customer, "answers");
+    ck_assert_int_eq(setenv("SAGAD_FAILPOINT", "reply:after_commit:2", 1), 0);
+    fixture_start_at(SAGAD_FAILPOINTS, fixture_url());
+    (void)fixture_await_connected(true, 20000);
+    ask("k", INPUT);
+    (void)snprintf(id, API_ID_SIZE, "%s", answer("saga.started", "id"));
+    reply_done("parking.block", "done");
+    reply_done("parking.reserve", "done");
+    ck_assert(daemon_await_end(&fixture_daemon, 20000));
+    ck_assert(raw_hears_nothing(&customer, 0));
+}
+
+/* Killed a moment later, and started again: the log knows who was told. */
+static void expect_quiet_restart(void) {
+    ck_assert(raw_hears_nothing(&customer, 1500));
+    fixture_kill();
+    fixture_start_connected();
+    ck_assert_int_eq(fixture_count("outcomes.untold"), 0);
+    ck_assert(raw_hears_nothing(&customer, 1500));
+}
+
+START_TEST(who_asked_is_told_though_the_daemon_was_killed_before_the_end_left) {
+    char id[API_ID_SIZE];
+    die_of_the_end(10, id);
+    fixture_start_connected();
+    ck_assert_str_eq(answer("saga.ended", "id"), id);
+    fixture_expect(id, "completed");
+    fixture_await_count("outcomes.told", 1);
+    expect_quiet_restart();
+    ask("k", INPUT); /* and that is remembered as ever */
+    ck_assert_str_eq(answer("saga.started", "status"), "completed");
+    ck_assert(raw_hears_nothing(&customer, 300));
+    end();
+}
+END_TEST
+
+START_TEST(who_asked_is_told_when_the_broker_is_back_too) {
+    char id[API_ID_SIZE];
+    die_of_the_end(11, id);
+    raw_close(&parking);
+    raw_close(&customer);
+    broker_node_stop(&fixture_node);
+    fixture_start_at(SAGAD, fixture_url());
+    fixture_expect(id, "completed");
+    fixture_await_count("outcomes.untold", 1);
+    broker_node_start(&fixture_node);
+    raw_open(&parking, "parking");
+    raw_open_queue(&customer, "answers");
+    (void)fixture_await_connected(true, 60000);
+    ck_assert_str_eq(answer("saga.ended", "id"), id);
+    fixture_await_count("outcomes.told", 1);
+    expect_quiet_restart();
+    end();
+}
+END_TEST
+
+START_TEST(a_daemon_that_is_stopped_in_good_order_remembers_whom_it_told) {
+    begin(12);
+    ask("k", INPUT);
+    (void)answer("saga.started", "id");
+    reply_done("parking.block", "rejected");
+    (void)answer("saga.ended", "id");
+    fixture_await_count("outcomes.told", 1);
+    fixture_stop(); /* at once: less than the second after which it is noted anyway */
+    fixture_start_connected();
+    ck_assert(raw_hears_nothing(&customer, 1500));
+    end();
+}
+END_TEST
+
+/* A client that has lost its queue, and comes back with another. */
+START_TEST(who_comes_back_with_another_queue_is_told_there) {
+    struct raw_participant returned;
+    struct raw_command got;
+    char id[API_ID_SIZE];
+    begin(13);
+    raw_open_queue(&returned, "more.answers");
+    ask("k", INPUT);
+    (void)snprintf(id, sizeof id, "%s", answer("saga.started", "id"));
+    struct saga_amqp_message message = start_message("k", INPUT);
+    message.reply_to = "more.answers";
+    raw_publish(&customer, &message);
+    raw_next(&returned, &got);
+    ck_assert_str_eq(got.name, "saga.started");
+    ck_assert_ptr_nonnull(strstr(got.body, id));
+    reply_done("parking.block", "rejected");
+    raw_next(&returned, &got);
+    ck_assert_str_eq(got.name, "saga.ended");
+    ck_assert_ptr_nonnull(strstr(got.body, id));
+    ck_assert_str_eq(answer("saga.ended", "id"), id); /* the first one may still be there */
+    fixture_await_count("outcomes.told", 2);
+    ck_assert_int_eq(fixture_count("outcomes.untold"), 0);
+    raw_close(&returned);
     end();
 }
 END_TEST
@@ -289,12 +407,17 @@ int main(void) {
     tcase_add_test(tests, a_key_starts_one_saga_however_often);
     tcase_add_test(tests, what_starts_nothing_is_buried_once);
     tcase_add_test(tests, an_asker_that_has_gone_holds_nobody_up);
-    tcase_add_test(tests, after_a_restart_who_asks_again_is_told);
+    tcase_add_test(tests, who_asked_is_told_though_the_daemon_was_killed_while_it_ran);
+    tcase_add_test(tests, a_start_that_is_sent_again_after_a_restart_is_told_once);
+    tcase_add_test(tests, who_asked_is_told_though_the_daemon_was_killed_before_the_end_left);
+    tcase_add_test(tests, who_asked_is_told_when_the_broker_is_back_too);
+    tcase_add_test(tests, a_daemon_that_is_stopped_in_good_order_remembers_whom_it_told);
+    tcase_add_test(tests, who_comes_back_with_another_queue_is_told_there);
     tcase_add_test(tests, a_start_is_acknowledged_after_its_commit);
     tcase_add_test(tests, answers_wait_out_an_alarm);
     tcase_add_test(tests, a_start_without_room_waits_once);
     suite_add_tcase(suite, tests);
-    fixture_open_node(8);
+    fixture_open_node(13);
     const int status = check_run(suite);
     fixture_close_node();
     return status;

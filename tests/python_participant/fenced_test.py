@@ -7,6 +7,7 @@ import itertools
 import json
 import pathlib
 import random
+import signal
 import sqlite3
 import struct
 import subprocess
@@ -602,6 +603,16 @@ class BrokerTest(ParkingTest):
         self.assertIsNone(self.orchestrator.take(identity, seconds=0.5))
         broker("alarm", "off")
         self.assertIsNotNone(self.orchestrator.take(identity))
+
+    def test_stopped_and_continued_while_there_is_no_broker(self) -> None:
+        broker("kill")
+        self.addCleanup(broker, "start")
+        for _ in range(4):
+            self.parking.await_lines("not connected")
+            self.parking.child.send_signal(signal.SIGSTOP)
+            time.sleep(0.5)  # its time to try again passes meanwhile
+            self.parking.resume()
+        self.parking.await_lines("not connected")
 
     def test_sigterm_while_there_is_no_broker(self) -> None:
         broker("kill")

@@ -162,6 +162,7 @@ void sim_check_begin(void) {
     life_of_epoch = 0;
     draining_life = 0;
     restless = 0;
+    check_told_begin();
 }
 
 /* -------------------------------------------------------------------- starts */
@@ -265,6 +266,7 @@ struct check_saga *check_begin_saga(const struct saga_record *record) {
                       saga->key);
     }
     check_invocation(saga, record);
+    check_told_start(saga, record);
     check_saga_count++;
     return saga;
 }
@@ -334,6 +336,8 @@ void sim_check_record(const struct saga_record *record) {
     sim_shadow_follow(record);
     if (record->fact == SAGA_DEFINITION_LOADED) {
         load_definition(record);
+    } else if (record->fact == SAGA_OUTCOMES_TOLD) {
+        check_told_mark(record);
     } else if (record->fact == SAGA_EPOCH_STARTED) {
         epoch = record->epoch;
         life_of_epoch = sim_daemon_life();
@@ -360,6 +364,7 @@ void sim_check_record(const struct saga_record *record) {
                               record->lsn, record->previous_lsn, saga->last_lsn);
             }
             check_story(saga, record);
+            saga->ended_lsn = record->fact == SAGA_ENDED ? record->lsn : saga->ended_lsn;
         }
         saga->last_lsn = record->lsn;
         saga->touched = true;

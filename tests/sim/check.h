@@ -55,6 +55,11 @@ void sim_check_listed(const struct saga_request *request, unsigned known);
 void sim_check_counted(const struct saga_engine_stats *stats);
 /* The outlet was told. */
 void sim_check_changed(const struct saga_id *id, const char *status);
+/* An end is given out, to somebody who asked of it; they have heard it; and the daemon that gave it
+ * out is told so. */
+void sim_check_told(const struct saga_id *id, const char *status, struct saga_bytes asker);
+void sim_check_heard(const struct saga_id *id, struct saga_bytes asker);
+void sim_check_confirmed(const struct saga_id *id, struct saga_bytes asker);
 /* Participants have deleted rows: of sagas that are open now nothing is promised, but that
  * nothing takes effect twice. */
 void sim_check_purged(void);
@@ -85,6 +90,8 @@ uint8_t sim_check_owed_step(unsigned number);
 bool sim_check_is_open(unsigned number);
 /* Sagas that are neither ended nor parked. */
 unsigned sim_check_restless(void);
+/* Sagas that have ended, and who asked of that has not heard it. */
+unsigned sim_check_unheard(void);
 /* True if those are all without a promise, since rows of theirs were purged. */
 bool sim_check_is_hopeless(void);
 /* True if its definition has only participants that keep their fence. */

@@ -370,6 +370,7 @@ void sim_check_purged(void) {
 }
 
 void sim_check_ends(void) {
+    check_all_told();
     for (unsigned i = 0; i < check_saga_count; i++) {
         const struct check_saga *saga = &check_sagas[i];
         if (saga->outcome != 0 || saga->purged) {

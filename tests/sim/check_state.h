@@ -65,6 +65,7 @@ struct check_saga {
     uint64_t started_lsn;
     uint64_t last_lsn;
     uint64_t ended_commit; /* 0: open */
+    uint64_t ended_lsn;    /* likewise */
     int64_t deadline_ms;
     bool backward;
     bool pivot_passed;
@@ -81,6 +82,10 @@ struct check_saga {
     uint8_t outcome;
     uint8_t seen_outcome; /* what a client was told */
     uint64_t seen_lsn;
+    char asker[24];     /* who is to be told of the end, by its start; "": nobody */
+    bool is_heard;      /* ... and has been told */
+    bool is_confirmed;  /* ... which a daemon has heard */
+    uint32_t told_life; /* ... this one */
     char key[16];
     char last[24]; /* what every result says in its own way: the latest's; "": not looked for */
     char input[160];
@@ -150,6 +155,13 @@ void check_story(struct check_saga *saga, const struct saga_record *record);
 
 /* A daemon's start. */
 void check_epoch(struct check_saga *saga, const struct saga_record *record);
+
+/* Who asked of an end (check_told.c): a start says who, a record says who was told. */
+void check_told_begin(void);
+void check_told_start(struct check_saga *saga, const struct saga_record *record);
+void check_told_mark(const struct saga_record *record);
+/* Nothing moves any more: everybody was. */
+void check_all_told(void);
 
 /* At the engine's time `now_ms`: nothing is overdue. */
 void check_overdue(const struct check_saga *saga, int64_t now_ms);

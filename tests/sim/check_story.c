@@ -393,6 +393,7 @@ void check_story(struct check_saga *saga, const struct saga_record *record) {
     case SAGA_STARTED:
     case SAGA_DEFINITION_LOADED:
     case SAGA_EPOCH_STARTED:
+    case SAGA_OUTCOMES_TOLD:
         break;
     }
     check_fail("L4", &scene, "no record of a saga's story");

@@ -28,7 +28,8 @@
 /* A saga that a client wants. */
 struct want {
     const struct sim_shape *shape;
-    char key[16]; /* "": none, and so it is asked for once */
+    char key[16];       /* "": none, and so it is asked for once */
+    char askers[2][20]; /* who wants to know of the end; the second after a while */
     char canonical[2][160];
     char sent[2][200];
     unsigned tries;
@@ -181,12 +182,17 @@ static void ask(struct want *want, bool other) {
         return;
     }
     const char *sent = sim_draw_chance(500) ? want->sent[other] : want->canonical[other];
+    const bool later = want->tries % 3 == 2;
     struct saga_request *request = &asking->request;
     request->type = SAGA_REQUEST_START;
     request->answered = start_answered;
     request->saga = want->shape->name;
     request->key = (struct saga_bytes){.data = want->key, .size = (uint32_t)strlen(want->key)};
     request->body = (struct saga_bytes){.data = sent, .size = (uint32_t)strlen(sent)};
+    if (want->key[0] != '\0' && (later || (want - wants) % 2 == 0)) {
+        request->content = (struct saga_bytes){.data = want->askers[later],
+                                               .size = (uint32_t)strlen(want->askers[later])};
+    }
     asking->want = want;
     asking->other = other;
     asking->invocation = sim_check_asked(want->shape->name, want->key, want->canonical[other]);
@@ -514,6 +520,8 @@ void sim_clients_begin(void) {
         want->shape = sim_shape((uint8_t)sim_draw_below(sim_shape_count()));
         if (!sim_draw_chance(150)) {
             (void)snprintf(want->key, sizeof want->key, "key %u", i);
+            (void)snprintf(want->askers[0], sizeof want->askers[0], "a:key %u", i);
+            (void)snprintf(want->askers[1], sizeof want->askers[1], "b:key %u", i);
         }
         draw_inputs(want, i);
         plan_start(want, at_ms);

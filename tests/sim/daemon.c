@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agenda.h"
+#include "askers.h"
 #include "check.h"
 #include "client.h"
 #include "definitions.h"
@@ -110,6 +111,7 @@ static void bury(int64_t down_ms) {
     sim_disk_crash();
     sim_network_daemon_died();
     sim_client_daemon_died();
+    sim_askers_daemon_died();
     if (daemon.recovering) {
         daemon.kills_in_a_row++;
         sim_mark(SIM_MARK_RECOVERY_KILLED_AGAIN);
@@ -152,7 +154,8 @@ static void changed(void *context, const struct saga_id *id, const char *status)
     sim_check_changed(id, status);
 }
 
-static const struct saga_outlet outlet = {.send = sim_network_send, .changed = changed};
+static const struct saga_outlet outlet = {
+    .send = sim_network_send, .changed = changed, .ended = sim_askers_tell};
 
 /* The definitions on file: of several versions of one saga, one. */
 static void define_all(void) {

@@ -76,6 +76,10 @@ static const char *const names[SIM_MARK_COUNT] = {
     [SIM_MARK_LATER_WINS] = "command after two results that name one member",
     [SIM_MARK_NEW_VERSION] = "several versions of one definition",
     [SIM_MARK_SHADOWED] = "live and replayed state compared",
+    [SIM_MARK_TOLD] = "told of an end",
+    [SIM_MARK_TOLD_AGAIN] = "told of an end once more",
+    [SIM_MARK_TOLD_ANOTHER] = "told of an end, who asked later",
+    [SIM_MARK_TOLD_MARKED] = "ends marked as told",
     [SIM_MARK_TWICE] = "seed run twice",
 };
 

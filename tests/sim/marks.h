@@ -74,7 +74,11 @@ enum sim_mark {
     SIM_MARK_LATER_WINS,     /* a command after two results that name the same member */
     SIM_MARK_NEW_VERSION,    /* a saga started by another version of its definition */
     SIM_MARK_SHADOWED,       /* live and replayed state compared */
-    SIM_MARK_TWICE,          /* the seed was run a second time */
+    SIM_MARK_TOLD,           /* who asked of an end has heard it */
+    SIM_MARK_TOLD_AGAIN,
+    SIM_MARK_TOLD_ANOTHER, /* who asked later */
+    SIM_MARK_TOLD_MARKED,  /* ... and the log says so */
+    SIM_MARK_TWICE,        /* the seed was run a second time */
     SIM_MARK_COUNT,
 };
 

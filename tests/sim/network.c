@@ -53,6 +53,7 @@ static uint64_t last_arrival[SIM_PARTY_COUNT];
 static bool peer_lost;
 static uint32_t resend_life; /* of the daemon that is asked to send everything again; 0: none is */
 static struct saga_request resend;
+static bool has_alarm; /* the peer is there, takes nothing, and has lost nothing */
 
 static void arrive(void *context, uint64_t number);
 
@@ -73,6 +74,7 @@ void sim_network_begin(void) {
     departures = 0;
     memset(last_arrival, 0, sizeof last_arrival);
     peer_lost = false;
+    has_alarm = false;
     resend_life = 0;
 }
 
@@ -154,10 +156,11 @@ static void lose_everything(void) {
 
 static void resent(struct saga_request *request) {
     int depth = sim_memory_suspend();
-    (void)request;
     resend_life = 0;
     sim_check_resent();
-    sim_daemon_sends_again();
+    if (request->type == SAGA_REQUEST_RESEND) { /* else nobody has to wait for it */
+        sim_daemon_sends_again();
+    }
     sim_memory_resume(depth);
 }
 
@@ -168,7 +171,8 @@ static void find_peer(void *context, uint64_t number) {
     peer_lost = false;
     sim_trace("network    the peer is back");
     if (sim_daemon_is_up() && resend_life != sim_daemon_life()) {
-        resend = (struct saga_request){.type = SAGA_REQUEST_RESEND, .answered = resent};
+        resend = (struct saga_request){.type = has_alarm ? SAGA_REQUEST_HURRY : SAGA_REQUEST_RESEND,
+                                       .answered = resent};
         resend_life = sim_daemon_life();
         if (!sim_daemon_ask(&resend)) {
             resend_life = 0;
@@ -179,8 +183,9 @@ static void find_peer(void *context, uint64_t number) {
 /* What was handed over may be gone with the peer; nothing more is taken for a while. */
 static void lose_peer(void) {
     peer_lost = true;
-    sim_trace("network    the peer is lost");
-    for (unsigned i = 0; i < MESSAGES_MAX; i++) {
+    has_alarm = sim_draw_chance(300);
+    sim_trace("network    the peer %s", has_alarm ? "takes nothing" : "is lost");
+    for (unsigned i = 0; i < MESSAGES_MAX && !has_alarm; i++) {
         if (messages[i].stage == TRAVELLING && !messages[i].is_unsent && sim_draw_chance(500)) {
             discard(&messages[i]);
         }

@@ -1,6 +1,7 @@
 #include "simulation.h"
 
 #include "agenda.h"
+#include "askers.h"
 #include "check.h"
 #include "client.h"
 #include "daemon.h"
@@ -35,8 +36,9 @@ static void heal(void *context, uint64_t number) {
 /* Nothing moves any more, and nothing will by itself. */
 static bool is_at_rest(void) {
     return is_healed && sim_network_in_flight() == 0 && sim_services_waiting() == 0 &&
-           sim_daemon_is_up() && sim_clients_are_done() &&
-           (sim_check_restless() == 0 || sim_check_is_hopeless()) && sim_operator_is_done();
+           sim_daemon_is_up() && sim_clients_are_done() && sim_askers_waiting() == 0 &&
+           sim_check_unheard() == 0 && (sim_check_restless() == 0 || sim_check_is_hopeless()) &&
+           sim_operator_is_done();
 }
 
 /* Q of T1: every command that was out when the faults ended is asked again after the longest
@@ -115,6 +117,7 @@ static void begin(uint64_t seed, bool trace) {
     sim_check_begin();
     sim_shadow_begin();
     sim_network_begin();
+    sim_askers_begin();
     sim_services_begin();
 }
 

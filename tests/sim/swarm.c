@@ -27,6 +27,7 @@ const char *const sim_fault_names[SIM_FAULT_COUNT] = {
     [SIM_FAULT_REPLY_DOUBLE] = "reply doubled",
     [SIM_FAULT_REPLY_DELAY] = "reply late",
     [SIM_FAULT_REPLY_LIMBO] = "reply after the end",
+    [SIM_FAULT_END_REFUSED] = "end not taken by the transport",
     [SIM_FAULT_MALFORMED] = "reply malformed",
     [SIM_FAULT_UNLISTED] = "reply with an unlisted event",
     [SIM_FAULT_UNKNOWN_SAGA] = "reply for an unknown saga",

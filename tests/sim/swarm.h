@@ -23,6 +23,7 @@ enum sim_fault {
     SIM_FAULT_MISROUTED,   /* a copy comes to another participant */
     SIM_FAULT_BROKER_LOSS, /* everything on its way is gone */
     SIM_FAULT_OUTAGE,      /* the transport has no peer for a while */
+    SIM_FAULT_END_REFUSED, /* ... and tells nobody of an end just now */
     /* the way back */
     SIM_FAULT_REPLY_DROP,
     SIM_FAULT_REPLY_DOUBLE,

@@ -99,7 +99,8 @@ class Verdict:
         if fact == "DEFINITION_LOADED":
             self.recipes[record["lsn"]] = Recipe(record)
         elif saga is None:
-            if fact not in ("EPOCH_STARTED", "CHECKPOINT_COMPLETED", "HISTORY_PURGED"):
+            if fact not in ("EPOCH_STARTED", "OUTCOMES_TOLD", "CHECKPOINT_COMPLETED",
+                            "HISTORY_PURGED"):
                 self.tell("L4", None, f"record {record['lsn']}: {fact} of no saga")
         elif saga in self.stories:
             self.stories[saga].read(record)
