@@ -6,6 +6,7 @@
 #include "meta.h"
 #include "pages.h"
 #include "reader.h"
+#include "rows.h"
 #include "store.h"
 #include "trees.h"
 
@@ -40,14 +41,17 @@ struct saga_log {
     struct saga_log_reader committed;
     bool committed_current; /* `committed` sees the last flush */
     struct saga_batch batch;
-    uint32_t epoch; /* of the last record, batch included */
+    struct saga_rows rows;             /* of the batch */
+    struct saga_checkpoint checkpoint; /* with the batch */
+    uint32_t epoch;                    /* of the last record, batch included */
     uint64_t commits;
     uint64_t record_bytes;
     struct saga_store_fill fill; /* as of the last flush */
     bool fill_known;
     bool read_only;
-    uint32_t lost; /* records of this batch that there was no memory for */
-    bool failed;   /* takes nothing more */
+    uint32_t lost;  /* records of this batch that there was no memory for */
+    bool lost_rows; /* there was none for a row */
+    bool failed;    /* takes nothing more */
     struct saga_fault failure;
 };
 
@@ -217,6 +221,7 @@ static enum saga_error open_content(struct saga_log *log, struct saga_fault *fau
     }
     log->meta = log->committed.meta;
     log->epoch = log->meta.epoch;
+    log->checkpoint = log->meta.checkpoint;
     saga_log_reader_release(&log->committed);
     return SAGA_OK;
 }
@@ -275,6 +280,7 @@ void saga_log_close(struct saga_log *log) {
     saga_log_reader_fini(&log->committed);
     saga_store_close(log->store);
     saga_batch_fini(&log->batch);
+    saga_rows_fini(&log->rows);
     /* Last: from here on another daemon may own the log. */
     saga_directory_close(&log->directory);
     free(log);
@@ -323,18 +329,23 @@ static enum saga_error fail(struct saga_log *log, struct saga_fault *fault) {
     return saga_fault_set(fault, SAGA_ERROR_LOG_WRITE, "%s", log->failure.text);
 }
 
+static bool nothing_to_write(const struct saga_log *log) {
+    return log->batch.record_count == 0 && log->rows.count == 0 &&
+           log->checkpoint.lsn == log->meta.checkpoint.lsn;
+}
+
 enum saga_error saga_log_flush(struct saga_log *log, struct saga_fault *fault) {
     if (log->failed) {
         return fail(log, fault);
     }
-    if (log->lost > 0 || !saga_batch_close(&log->batch)) {
+    if (log->lost > 0 || log->lost_rows || !saga_batch_close(&log->batch)) {
         (void)saga_fault_set(&log->failure, SAGA_ERROR_LOG_WRITE,
                              "no memory for a batch of %" PRIu32
                              " records: nothing of it was written.",
                              log->batch.record_count + log->lost);
         return fail(log, fault);
     }
-    if (log->batch.record_count == 0) {
+    if (nothing_to_write(log)) {
         return SAGA_OK;
     }
     /* A view kept open would keep LMDB from reusing pages. */
@@ -345,19 +356,41 @@ enum saga_error saga_log_flush(struct saga_log *log, struct saga_fault *fault) {
     meta.record_count += log->batch.record_count;
     meta.block_count += log->batch.block_count;
     meta.epoch = log->epoch;
-    if (saga_store_commit(log->store, log->batch.blocks, log->batch.block_count, &meta,
-                          &log->failure) != SAGA_OK) {
+    meta.checkpoint = log->checkpoint;
+    saga_rows_close(&log->rows);
+    const struct saga_store_commit commit = {
+        .blocks = log->batch.blocks,
+        .block_count = log->batch.block_count,
+        .changes = log->rows.changes,
+        .change_count = log->rows.count,
+        .meta = &meta,
+    };
+    if (saga_store_commit(log->store, &commit, &log->failure) != SAGA_OK) {
         return fail(log, fault);
     }
     log->meta = meta;
     log->commits++;
     log->fill_known = false;
     saga_batch_clear(&log->batch);
+    saga_rows_clear(&log->rows);
     return SAGA_OK;
 }
 
 uint64_t saga_log_durable(const struct saga_log *log) {
     return log->meta.last_lsn;
+}
+
+enum saga_error saga_log_committed(struct saga_log *log, struct saga_log_reader **reader,
+                                   struct saga_fault *fault) {
+    if (!log->committed_current) {
+        const enum saga_error error = saga_log_reader_renew(&log->committed, fault);
+        if (error != SAGA_OK) {
+            return error;
+        }
+        log->committed_current = true;
+    }
+    *reader = &log->committed;
+    return SAGA_OK;
 }
 
 enum saga_error saga_log_read(struct saga_log *log, uint64_t lsn, struct saga_record *record,
@@ -370,14 +403,36 @@ enum saga_error saga_log_read(struct saga_log *log, uint64_t lsn, struct saga_re
         return saga_fault_set(fault, SAGA_ERROR_LOG_WRITE,
                               "record %" PRIu64 " is lost: there was no memory for it.", lsn);
     }
-    if (!log->committed_current) {
-        enum saga_error error = saga_log_reader_renew(&log->committed, fault);
-        if (error != SAGA_OK) {
-            return error;
-        }
-        log->committed_current = true;
+    struct saga_log_reader *reader;
+    const enum saga_error error = saga_log_committed(log, &reader, fault);
+    return error == SAGA_OK ? saga_log_reader_read(reader, lsn, record, fault) : error;
+}
+
+/* -------------------------------------------------------------------- rows */
+
+void saga_log_put(struct saga_log *log, enum saga_log_table table, struct saga_bytes key,
+                  struct saga_bytes value) {
+    assert(!log->read_only && !log->failed);
+    if (!saga_rows_put(&log->rows, table, key, value)) {
+        log->lost_rows = true;
     }
-    return saga_log_reader_read(&log->committed, lsn, record, fault);
+}
+
+void saga_log_remove(struct saga_log *log, enum saga_log_table table, struct saga_bytes key) {
+    assert(!log->read_only && !log->failed);
+    if (!saga_rows_remove(&log->rows, table, key)) {
+        log->lost_rows = true;
+    }
+}
+
+struct saga_checkpoint saga_log_checkpoint(const struct saga_log *log) {
+    return log->checkpoint;
+}
+
+void saga_log_set_checkpoint(struct saga_log *log, const struct saga_checkpoint *checkpoint) {
+    assert(!log->read_only && !log->failed);
+    assert(checkpoint->lsn >= log->checkpoint.lsn && checkpoint->lsn <= log->meta.last_lsn);
+    log->checkpoint = *checkpoint;
 }
 
 /* ------------------------------------------------------------------- usage */
@@ -414,7 +469,7 @@ uint32_t saga_log_full_percent(struct saga_log *log) {
         saga_store_fill(log->store, &log->fill);
         log->fill_known = true;
     }
-    return percent_of(&log->fill, saga_batch_bytes(&log->batch));
+    return percent_of(&log->fill, saga_batch_bytes(&log->batch) + log->rows.used);
 }
 
 uint32_t saga_log_reap_readers(struct saga_log *log) {

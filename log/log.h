@@ -87,6 +87,45 @@ uint64_t saga_log_durable(const struct saga_log *log);
 SAGA_CHECKED enum saga_error saga_log_read(struct saga_log *log, uint64_t lsn,
                                            struct saga_record *record, struct saga_fault *fault);
 
+/* -------------------------------------------------------------------- rows */
+
+/* The tables that stand beside the records (log/README.md). What is in them can
+ * be computed from the records, or was once; they are what a restart, a look and a
+ * start key are quick by. */
+enum saga_log_table {
+    SAGA_TABLE_OPEN = 1,    /* sagas that have not ended: their state */
+    SAGA_TABLE_DONE,        /* sagas that have: where their records are */
+    SAGA_TABLE_KEYS,        /* start keys, in sorted runs */
+    SAGA_TABLE_KEPT,        /* records that outlive their block */
+    SAGA_TABLE_DEFINITIONS, /* definitions, by the LSN of their record */
+};
+#define SAGA_LOG_TABLE_COUNT 5
+
+#define SAGA_ROW_KEY_BYTES_MAX 64
+/* A value of so many bytes takes a page of its own; more takes several in a row. */
+#define SAGA_ROW_PAGE_BYTES      4064
+#define SAGA_ROW_VALUE_BYTES_MAX (5u << 20)
+
+/* Adds or replaces a row, or removes it if it is there: in the batch, with its
+ * records, or without any. Copies key (1 to SAGA_ROW_KEY_BYTES_MAX bytes) and value. Where memory
+ * runs out, the batch is lost, and saga_log_flush() says so. */
+void saga_log_put(struct saga_log *log, enum saga_log_table table, struct saga_bytes key,
+                  struct saga_bytes value);
+void saga_log_remove(struct saga_log *log, enum saga_log_table table, struct saga_bytes key);
+
+/* Where recovery begins. */
+struct saga_checkpoint {
+    uint64_t lsn;     /* the tables are as of this record, or later; 0: there is no checkpoint */
+    uint32_t epoch;   /* of that record */
+    int64_t epoch_ms; /* the engine's time at which that epoch began */
+};
+struct saga_checkpoint saga_log_checkpoint(const struct saga_log *log);
+
+/* Sets it, in the batch. Its lsn must not go back, nor be above the durable one. */
+void saga_log_set_checkpoint(struct saga_log *log, const struct saga_checkpoint *checkpoint);
+
+/* ------------------------------------------------------------------- usage */
+
 struct saga_log_usage {
     uint64_t records;
     uint64_t bytes;        /* of data.mdb that are in use */
@@ -124,6 +163,11 @@ void saga_log_reader_close(struct saga_log_reader *reader);
 SAGA_CHECKED enum saga_error saga_log_reader_renew(struct saga_log_reader *reader,
                                                    struct saga_fault *fault);
 
+/* A reader of what is committed, for the thread that appends: the log's own, as of the last
+ * flush, and not to be closed or used after the next. Errors: LOG_REFUSED, FAILED. */
+SAGA_CHECKED enum saga_error
+saga_log_committed(struct saga_log *log, struct saga_log_reader **reader, struct saga_fault *fault);
+
 /* First and last LSN of the view; last < first: empty. */
 uint64_t saga_log_reader_first(const struct saga_log_reader *reader);
 uint64_t saga_log_reader_last(const struct saga_log_reader *reader);
@@ -155,5 +199,37 @@ uint64_t saga_log_reader_position(const struct saga_log_reader *reader);
 SAGA_CHECKED enum saga_error saga_log_reader_read(struct saga_log_reader *reader, uint64_t lsn,
                                                   struct saga_record *record,
                                                   struct saga_fault *fault);
+
+/* The checkpoint of the view. */
+struct saga_checkpoint saga_log_reader_checkpoint(const struct saga_log_reader *reader);
+
+/* A row; key and value are valid until the reader is renewed or closed. */
+struct saga_log_row {
+    struct saga_bytes key, value;
+};
+
+/* The row with the smallest key from `key` on (size 0: the table's first). Errors:
+ * NOT_FOUND (there is none; the fault is left alone), LOG_REFUSED, FAILED. */
+SAGA_CHECKED enum saga_error
+saga_log_reader_seek_row(struct saga_log_reader *reader, enum saga_log_table table,
+                         struct saga_bytes key, struct saga_log_row *row, struct saga_fault *fault);
+
+/* The row after, or before, the one of this table that was found last; where nothing
+ * was found, the table's last one is before. Errors: the same. */
+SAGA_CHECKED enum saga_error saga_log_reader_step_row(struct saga_log_reader *reader,
+                                                      enum saga_log_table table, bool forward,
+                                                      struct saga_log_row *row,
+                                                      struct saga_fault *fault);
+
+/* The row with exactly this key. Errors: the same. */
+SAGA_CHECKED enum saga_error saga_log_reader_row(struct saga_log_reader *reader,
+                                                 enum saga_log_table table, struct saga_bytes key,
+                                                 struct saga_bytes *value,
+                                                 struct saga_fault *fault);
+
+/* How many rows a table has. Errors: FAILED. */
+SAGA_CHECKED enum saga_error saga_log_reader_row_count(struct saga_log_reader *reader,
+                                                       enum saga_log_table table, uint64_t *count,
+                                                       struct saga_fault *fault);
 
 #endif

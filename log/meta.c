@@ -16,6 +16,9 @@ enum {
     AT_BLOCK_COUNT = 56,
     AT_EPOCH = 64,
     AT_TRANSACTION = 72,
+    AT_CHECKPOINT = 80,
+    AT_CHECKPOINT_EPOCH = 88,
+    AT_CHECKPOINT_EPOCH_MS = 96,
 };
 static const uint8_t magic[4] = {'S', 'G', 'M', 'T'};
 
@@ -34,14 +37,24 @@ void saga_meta_encode(const struct saga_meta *meta, uint8_t bytes[SAGA_META_BYTE
     saga_put64(bytes + AT_BLOCK_COUNT, meta->block_count);
     saga_put32(bytes + AT_EPOCH, meta->epoch);
     saga_put64(bytes + AT_TRANSACTION, meta->transaction);
+    saga_put64(bytes + AT_CHECKPOINT, meta->checkpoint.lsn);
+    saga_put32(bytes + AT_CHECKPOINT_EPOCH, meta->checkpoint.epoch);
+    saga_put64(bytes + AT_CHECKPOINT_EPOCH_MS, (uint64_t)meta->checkpoint.epoch_ms);
     saga_put64(bytes + AT_CHECKSUM, checksum_of(bytes, SAGA_META_BYTES));
+}
+
+static bool checkpoint_agrees(const struct saga_meta *meta) {
+    const struct saga_checkpoint *checkpoint = &meta->checkpoint;
+    /* What lies before the base can be had from the tables alone. */
+    return checkpoint->lsn <= meta->last_lsn && checkpoint->lsn + 1 >= meta->base_lsn &&
+           checkpoint->epoch <= meta->epoch && (checkpoint->lsn == 0) == (checkpoint->epoch == 0);
 }
 
 static bool numbers_agree(const struct saga_meta *meta) {
     return meta->format > 0 && meta->base_lsn > 0 && meta->last_lsn >= meta->base_lsn - 1 &&
            meta->record_count == meta->last_lsn - meta->base_lsn + 1 &&
            meta->block_count <= meta->record_count &&
-           (meta->block_count == 0) == (meta->record_count == 0);
+           (meta->block_count == 0) == (meta->record_count == 0) && checkpoint_agrees(meta);
 }
 
 enum saga_record_error saga_meta_decode(struct saga_meta *meta, const void *bytes, size_t size) {
@@ -66,5 +79,10 @@ enum saga_record_error saga_meta_decode(struct saga_meta *meta, const void *byte
     meta->block_count = saga_get64(at + AT_BLOCK_COUNT);
     meta->epoch = saga_get32(at + AT_EPOCH);
     meta->transaction = saga_get64(at + AT_TRANSACTION);
+    meta->checkpoint = (struct saga_checkpoint){
+        .lsn = saga_get64(at + AT_CHECKPOINT),
+        .epoch = saga_get32(at + AT_CHECKPOINT_EPOCH),
+        .epoch_ms = (int64_t)saga_get64(at + AT_CHECKPOINT_EPOCH_MS),
+    };
     return numbers_agree(meta) ? SAGA_RECORD_OK : SAGA_RECORD_MALFORMED;
 }

@@ -22,6 +22,10 @@
  *    64          4        epoch of the last record
  *    68          4        0
  *    72          8        LMDB's number of the transaction that wrote the row
+ *    80          8        checkpoint: the tables are as of this LSN, or later; 0: there is none
+ *    88          4        epoch of that record
+ *    92          4        0
+ *    96          8        when that epoch began, in ms since 1970 UTC (signed)
  *
  * A reader takes a longer row and ignores what it does not know; the first 16
  * bytes mean the same in every format.
@@ -31,9 +35,10 @@
 #ifndef SAGA_META_H
 #define SAGA_META_H
 
+#include "log.h"
 #include "record.h"
 
-#define SAGA_META_BYTES 80
+#define SAGA_META_BYTES 104
 
 struct saga_meta {
     uint16_t format;
@@ -44,6 +49,7 @@ struct saga_meta {
     uint64_t block_count;
     uint32_t epoch;
     uint64_t transaction; /* filled in by the store */
+    struct saga_checkpoint checkpoint;
 };
 
 void saga_meta_encode(const struct saga_meta *meta, uint8_t bytes[SAGA_META_BYTES]);

@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define LMDB_MAGIC   0xBEEFC0DEu
@@ -106,18 +105,6 @@ static enum saga_error check_once(int fd, const char *path, struct saga_page_met
         return refuse(fault, path, "meta pages", "the two do not follow one another");
     }
     const struct saga_page_meta *live = &metas[metas[0].transaction < metas[1].transaction];
-    uint64_t size_min = (live->last_page + 1) * live->free.page_bytes;
-    /* After the meta pages, so that a file which grows meanwhile is not short. */
-    struct stat status;
-    if (fstat(fd, &status) != 0) {
-        return saga_fault_set(fault, SAGA_ERROR_FAILED, "%.300s: %s", path, strerror(errno));
-    }
-    if ((uint64_t)status.st_size < size_min) {
-        return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
-                              "%.300s is truncated: it has %" PRIu64 " bytes, and its last commit "
-                              "needs %" PRIu64 ". Restore it from a backup; nothing was changed.",
-                              path, (uint64_t)status.st_size, size_min);
-    }
     *chosen = *live;
     return SAGA_OK;
 }

@@ -52,9 +52,10 @@ struct saga_page_meta {
     uint64_t transaction;
 };
 
-/* Checks both meta pages of the open file `fd`, and that the file is as long
- * as they say; gives the newer one. `path` is for the fault; `shared`: a
- * daemon may be writing them. Errors: LOG_REFUSED, FAILED. */
+/* Checks both meta pages of the open file `fd`; gives the newer one. The file may
+ * be shorter than they say: pages at its end that were taken and given back in one transaction are
+ * never written. trees.h knows which are in use. `path` is for the fault; `shared`: a daemon may be
+ * writing them. Errors: LOG_REFUSED, FAILED. */
 SAGA_CHECKED enum saga_error saga_pages_check(int fd, const char *path, bool shared,
                                               struct saga_page_meta *live,
                                               struct saga_fault *fault);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 /* What is wrong with which record; what to do is always the same. */
 __attribute__((format(printf, 4, 5))) static enum saga_error
@@ -279,4 +280,65 @@ enum saga_error saga_log_reader_check(struct saga_log_reader *reader, struct sag
                        record.epoch, meta->epoch);
     }
     return error == SAGA_OK ? check_end(reader, fault) : error;
+}
+
+/* -------------------------------------------------------------------- rows */
+
+struct saga_checkpoint saga_log_reader_checkpoint(const struct saga_log_reader *reader) {
+    return reader->meta.checkpoint;
+}
+
+static enum saga_error open_row(const struct saga_log_reader *reader, enum saga_log_table table,
+                                const struct saga_store_row *stored, struct saga_log_row *row,
+                                struct saga_fault *fault) {
+    row->key = stored->key;
+    if (saga_row_open(table, stored->key, stored->value, &row->value)) {
+        return SAGA_OK;
+    }
+    char key[2 * SAGA_ROW_KEY_BYTES_MAX + 1] = "";
+    for (uint32_t i = 0; i < stored->key.size && i < SAGA_ROW_KEY_BYTES_MAX; i++) {
+        (void)snprintf(key + (size_t)2 * i, 3, "%02x", ((const uint8_t *)stored->key.data)[i]);
+    }
+    return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
+                          "%.300s/data.mdb is damaged: row %s of its table %s does not match its "
+                          "checksum. Restore data.mdb from a backup; nothing was changed.",
+                          saga_store_path(reader->store), key, saga_store_table_name(table));
+}
+
+enum saga_error saga_log_reader_seek_row(struct saga_log_reader *reader, enum saga_log_table table,
+                                         struct saga_bytes key, struct saga_log_row *row,
+                                         struct saga_fault *fault) {
+    struct saga_store_row stored;
+    const enum saga_error error =
+        saga_store_view_seek_row(reader->view, table, key, &stored, fault);
+    return error == SAGA_OK ? open_row(reader, table, &stored, row, fault) : error;
+}
+
+enum saga_error saga_log_reader_step_row(struct saga_log_reader *reader, enum saga_log_table table,
+                                         bool forward, struct saga_log_row *row,
+                                         struct saga_fault *fault) {
+    struct saga_store_row stored;
+    const enum saga_error error =
+        saga_store_view_step_row(reader->view, table, forward, &stored, fault);
+    return error == SAGA_OK ? open_row(reader, table, &stored, row, fault) : error;
+}
+
+enum saga_error saga_log_reader_row(struct saga_log_reader *reader, enum saga_log_table table,
+                                    struct saga_bytes key, struct saga_bytes *value,
+                                    struct saga_fault *fault) {
+    struct saga_log_row row;
+    const enum saga_error error = saga_log_reader_seek_row(reader, table, key, &row, fault);
+    if (error != SAGA_OK) {
+        return error;
+    }
+    if (row.key.size != key.size || memcmp(row.key.data, key.data, key.size) != 0) {
+        return SAGA_ERROR_NOT_FOUND;
+    }
+    *value = row.value;
+    return SAGA_OK;
+}
+
+enum saga_error saga_log_reader_row_count(struct saga_log_reader *reader, enum saga_log_table table,
+                                          uint64_t *count, struct saga_fault *fault) {
+    return saga_store_view_row_count(reader->view, table, count, fault);
 }

@@ -15,9 +15,19 @@
 #define TABLE_LOG  "log"
 #define ROW_META   "meta"
 
+/* By enum saga_log_table. */
+static const char *const row_tables[SAGA_LOG_TABLE_COUNT + 1] = {
+    [SAGA_TABLE_OPEN] = "open",
+    [SAGA_TABLE_DONE] = "done",
+    [SAGA_TABLE_KEYS] = "keys",
+    [SAGA_TABLE_KEPT] = "kept",
+    [SAGA_TABLE_DEFINITIONS] = "definitions",
+};
+
 struct saga_store {
     MDB_env *env;
     MDB_dbi log;
+    MDB_dbi rows[SAGA_LOG_TABLE_COUNT + 1]; /* by enum saga_log_table */
     MDB_dbi main;
     char *path;
     uint32_t page_bytes;
@@ -28,6 +38,8 @@ struct saga_store_view {
     struct saga_store *store;
     MDB_txn *txn;
     MDB_cursor *cursor; /* in the table of blocks */
+    MDB_cursor *row_cursors[SAGA_LOG_TABLE_COUNT + 1];
+    bool row_found[SAGA_LOG_TABLE_COUNT + 1]; /* the cursor stands on a row */
     struct saga_meta meta;
     bool active;
 };
@@ -115,12 +127,15 @@ static int put_meta(MDB_txn *txn, MDB_dbi main, const struct saga_meta *meta) {
 
 static int create_tables(MDB_env *env, const struct saga_meta *meta) {
     MDB_txn *txn;
-    MDB_dbi log, main;
+    MDB_dbi log, main, rows;
     int code = mdb_txn_begin(env, NULL, 0, &txn);
     if (code != MDB_SUCCESS) {
         return code;
     }
     code = mdb_dbi_open(txn, TABLE_LOG, MDB_CREATE | MDB_INTEGERKEY, &log);
+    for (unsigned table = 1; table <= SAGA_LOG_TABLE_COUNT && code == MDB_SUCCESS; table++) {
+        code = mdb_dbi_open(txn, row_tables[table], MDB_CREATE, &rows);
+    }
     if (code == MDB_SUCCESS) {
         code = mdb_dbi_open(txn, NULL, 0, &main);
     }
@@ -152,23 +167,28 @@ enum saga_error saga_store_create(const char *path, uint64_t map_bytes_max,
     return SAGA_OK;
 }
 
-/* Handles of the tables, and that they are what this version writes. */
+/* A table's handle, and that it is what this version writes. */
+static int open_table(MDB_txn *txn, const char *name, unsigned wanted, MDB_dbi *table) {
+    unsigned flags = 0;
+    int code = mdb_dbi_open(txn, name, 0, table);
+    if (code == MDB_SUCCESS) {
+        code = mdb_dbi_flags(txn, *table, &flags);
+    }
+    return code == MDB_SUCCESS && flags != wanted ? MDB_INCOMPATIBLE : code;
+}
+
 static int open_tables(struct saga_store *store) {
     MDB_txn *txn;
     int code = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
     if (code != MDB_SUCCESS) {
         return code;
     }
-    unsigned flags = 0;
     code = mdb_dbi_open(txn, NULL, 0, &store->main);
     if (code == MDB_SUCCESS) {
-        code = mdb_dbi_open(txn, TABLE_LOG, 0, &store->log);
+        code = open_table(txn, TABLE_LOG, MDB_INTEGERKEY, &store->log);
     }
-    if (code == MDB_SUCCESS) {
-        code = mdb_dbi_flags(txn, store->log, &flags);
-    }
-    if (code == MDB_SUCCESS && flags != MDB_INTEGERKEY) {
-        code = MDB_INCOMPATIBLE;
+    for (unsigned table = 1; table <= SAGA_LOG_TABLE_COUNT && code == MDB_SUCCESS; table++) {
+        code = open_table(txn, row_tables[table], 0, &store->rows[table]);
     }
     if (code != MDB_SUCCESS) {
         mdb_txn_abort(txn);
@@ -237,27 +257,67 @@ const char *saga_store_path(const struct saga_store *store) {
 
 /* ----------------------------------------------------------------- writing */
 
-static int put_all(struct saga_store *store, MDB_txn *txn, const struct saga_block *blocks,
-                   uint32_t count, const struct saga_meta *meta) {
-    for (uint32_t i = 0; i < count; i++) {
-        size_t first_lsn = blocks[i].first_lsn;
-        MDB_val key = {sizeof first_lsn, &first_lsn};
-        MDB_val value = {blocks[i].size, (void *)(uintptr_t)blocks[i].bytes};
-        int code = mdb_put(txn, store->log, &key, &value, MDB_APPEND);
-        if (code != MDB_SUCCESS) {
-            return code;
-        }
-    }
-    return put_meta(txn, store->main, meta);
+const char *saga_store_table_name(enum saga_log_table table) {
+    return row_tables[table];
 }
 
-enum saga_error saga_store_commit(struct saga_store *store, const struct saga_block *blocks,
-                                  uint32_t count, const struct saga_meta *meta,
+static MDB_val val_of(struct saga_bytes bytes) {
+    return (MDB_val){bytes.size, (void *)(uintptr_t)bytes.data}; /* LMDB only reads it */
+}
+
+static int put_block(const struct saga_store *store, MDB_txn *txn, const struct saga_block *block) {
+    size_t first_lsn = block->first_lsn;
+    MDB_val key = {sizeof first_lsn, &first_lsn};
+    MDB_val value = {block->size, (void *)(uintptr_t)block->bytes};
+    return mdb_put(txn, store->log, &key, &value, MDB_APPEND);
+}
+
+static int remove_row(MDB_txn *txn, MDB_dbi table, MDB_val *key) {
+    const int code = mdb_del(txn, table, key, NULL);
+    return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
+}
+
+/* LMDB puts a shorter value into the pages of the longer one, and keeps all of them: how many there
+ * are would stand on the first of them alone. */
+static int make_way(const struct saga_store *store, MDB_txn *txn, MDB_dbi table, MDB_val *key) {
+    MDB_val old;
+    const int code = mdb_get(txn, table, key, &old);
+    if (code == MDB_SUCCESS && old.mv_size > store->page_bytes / 2) {
+        return remove_row(txn, table, key);
+    }
+    return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
+}
+
+static int change_row(const struct saga_store *store, MDB_txn *txn,
+                      const struct saga_row_change *change) {
+    const MDB_dbi table = store->rows[change->table];
+    MDB_val key = val_of(change->key);
+    if (change->removes) {
+        return remove_row(txn, table, &key);
+    }
+    MDB_val value = val_of(change->value);
+    const int code = make_way(store, txn, table, &key);
+    return code == MDB_SUCCESS ? mdb_put(txn, table, &key, &value, 0) : code;
+}
+
+static int put_all(const struct saga_store *store, MDB_txn *txn,
+                   const struct saga_store_commit *commit) {
+    int code = MDB_SUCCESS;
+    for (uint32_t i = 0; i < commit->block_count && code == MDB_SUCCESS; i++) {
+        code = put_block(store, txn, &commit->blocks[i]);
+    }
+    for (uint32_t i = 0; i < commit->change_count && code == MDB_SUCCESS; i++) {
+        code = change_row(store, txn, &commit->changes[i]);
+    }
+    return code == MDB_SUCCESS ? put_meta(txn, store->main, commit->meta) : code;
+}
+
+enum saga_error saga_store_commit(struct saga_store *store, const struct saga_store_commit *commit,
                                   struct saga_fault *fault) {
     MDB_txn *txn;
     int code = mdb_txn_begin(store->env, NULL, 0, &txn);
     if (code == MDB_SUCCESS) {
-        code = put_all(store, txn, blocks, count, meta);
+        code = put_all(store, txn, commit);
         if (code != MDB_SUCCESS) {
             mdb_txn_abort(txn);
         }
@@ -355,6 +415,10 @@ static enum saga_error renew_once(struct saga_store_view *view, struct saga_faul
         view->active = true;
         code = mdb_cursor_renew(view->txn, view->cursor);
     }
+    for (unsigned table = 1; table <= SAGA_LOG_TABLE_COUNT && code == MDB_SUCCESS; table++) {
+        view->row_found[table] = false;
+        code = mdb_cursor_renew(view->txn, view->row_cursors[table]);
+    }
     if (code != MDB_SUCCESS) {
         return failed(view->store->path, "reading", code, fault);
     }
@@ -375,6 +439,14 @@ enum saga_error saga_store_view_renew(struct saga_store_view *view, struct saga_
     return error;
 }
 
+static int open_cursors(struct saga_store_view *view) {
+    int code = mdb_cursor_open(view->txn, view->store->log, &view->cursor);
+    for (unsigned table = 1; table <= SAGA_LOG_TABLE_COUNT && code == MDB_SUCCESS; table++) {
+        code = mdb_cursor_open(view->txn, view->store->rows[table], &view->row_cursors[table]);
+    }
+    return code;
+}
+
 enum saga_error saga_store_view_open(struct saga_store *store, struct saga_store_view **view,
                                      struct saga_fault *fault) {
     struct saga_store_view *opened = calloc(1, sizeof *opened);
@@ -388,10 +460,9 @@ enum saga_error saga_store_view_open(struct saga_store *store, struct saga_store
         return failed(store->path, "reading", code, fault);
     }
     opened->active = true;
-    code = mdb_cursor_open(opened->txn, store->log, &opened->cursor);
+    code = open_cursors(opened);
     if (code != MDB_SUCCESS) {
-        mdb_txn_abort(opened->txn);
-        free(opened);
+        saga_store_view_close(opened);
         return failed(store->path, "reading", code, fault);
     }
     enum saga_error error = saga_store_view_renew(opened, fault);
@@ -403,8 +474,17 @@ enum saga_error saga_store_view_open(struct saga_store *store, struct saga_store
     return SAGA_OK;
 }
 
+static void close_cursor(MDB_cursor *cursor) {
+    if (cursor != NULL) {
+        mdb_cursor_close(cursor);
+    }
+}
+
 void saga_store_view_close(struct saga_store_view *view) {
-    mdb_cursor_close(view->cursor);
+    close_cursor(view->cursor);
+    for (unsigned table = 1; table <= SAGA_LOG_TABLE_COUNT; table++) {
+        close_cursor(view->row_cursors[table]);
+    }
     mdb_txn_abort(view->txn);
     free(view);
 }
@@ -478,4 +558,56 @@ enum saga_error saga_store_view_after(struct saga_store_view *view, uint64_t lsn
 enum saga_error saga_store_view_next(struct saga_store_view *view, struct saga_store_block *block,
                                      struct saga_fault *fault) {
     return move(view, MDB_NEXT, 0, block, fault);
+}
+
+/* ---------------------------------------------------------- rows of a view */
+
+static enum saga_error move_row(struct saga_store_view *view, enum saga_log_table table,
+                                MDB_cursor_op operation, struct saga_bytes wanted,
+                                struct saga_store_row *row, struct saga_fault *fault) {
+    assert(view->active);
+    MDB_val key = val_of(wanted);
+    MDB_val value;
+    int code = mdb_cursor_get(view->row_cursors[table], &key, &value, operation);
+    view->row_found[table] = code == MDB_SUCCESS;
+    if (code == MDB_NOTFOUND) {
+        return SAGA_ERROR_NOT_FOUND;
+    }
+    if (code == MDB_SUCCESS && value.mv_size > UINT32_MAX) {
+        code = MDB_BAD_VALSIZE;
+    }
+    if (code != MDB_SUCCESS) {
+        return failed(view->store->path, "reading its tables", code, fault);
+    }
+    row->key = (struct saga_bytes){.data = key.mv_data, .size = (uint32_t)key.mv_size};
+    row->value = (struct saga_bytes){.data = value.mv_data, .size = (uint32_t)value.mv_size};
+    return SAGA_OK;
+}
+
+enum saga_error saga_store_view_seek_row(struct saga_store_view *view, enum saga_log_table table,
+                                         struct saga_bytes key, struct saga_store_row *row,
+                                         struct saga_fault *fault) {
+    return move_row(view, table, key.size == 0 ? MDB_FIRST : MDB_SET_RANGE, key, row, fault);
+}
+
+enum saga_error saga_store_view_step_row(struct saga_store_view *view, enum saga_log_table table,
+                                         bool forward, struct saga_store_row *row,
+                                         struct saga_fault *fault) {
+    const struct saga_bytes none = {0};
+    if (!view->row_found[table]) {
+        return forward ? SAGA_ERROR_NOT_FOUND : move_row(view, table, MDB_LAST, none, row, fault);
+    }
+    return move_row(view, table, forward ? MDB_NEXT : MDB_PREV, none, row, fault);
+}
+
+enum saga_error saga_store_view_row_count(struct saga_store_view *view, enum saga_log_table table,
+                                          uint64_t *count, struct saga_fault *fault) {
+    assert(view->active);
+    MDB_stat status;
+    int code = mdb_stat(view->txn, view->store->rows[table], &status);
+    if (code != MDB_SUCCESS) {
+        return failed(view->store->path, "counting its rows", code, fault);
+    }
+    *count = status.ms_entries;
+    return SAGA_OK;
 }

@@ -1,12 +1,13 @@
 /*
- * Blocks and the meta row in LMDB.
+ * Blocks, rows and the meta row in LMDB.
  *
  * Hides LMDB: store.c is the one file that includes lmdb.h. Knows no record
- * and no rule of the log; blocks in, the same blocks out.
+ * and no rule of the log; blocks and rows in, the same blocks and rows out.
  *
  * Tables: "log" has the blocks, key = the first LSN (a 64-bit integer in the
- * machine's order, MDB_INTEGERKEY); the main table, which every transaction
- * writes anyway, has the row "meta". Rows and tables that later versions add
+ * machine's order, MDB_INTEGERKEY); the tables of rows have their names in
+ * saga_store_table_name(), and keys in the order of their bytes; the main table, which
+ * every transaction writes anyway, has the row "meta". Rows and tables that later versions add
  * stand beside them.
  *
  * Promises: a commit is durable when it returns (LMDB's default mode; no flag
@@ -20,6 +21,7 @@
 
 #include "error.h"
 #include "meta.h"
+#include "rows.h"
 
 struct saga_store;
 
@@ -45,14 +47,23 @@ void saga_store_close(struct saga_store *store);
 /* The log's directory, for faults. */
 const char *saga_store_path(const struct saga_store *store);
 
-/* One transaction: appends the blocks, whose keys ascend and are above all
- * that are there, and replaces the meta row (its transaction is filled in on
- * the way). Errors: LOG_WRITE; the store must
- * then not be written any more. */
+/* What one transaction writes. */
+struct saga_store_commit {
+    const struct saga_block *blocks; /* appended: their keys ascend, and are above all there are */
+    uint32_t block_count;
+    const struct saga_row_change *changes; /* in order; removing what is not there does nothing */
+    uint32_t change_count;
+    const struct saga_meta *meta; /* takes the place of the row; its transaction is filled in */
+};
+
+/* One transaction. Errors: LOG_WRITE; the store must then not be written any
+ * more. */
 SAGA_CHECKED enum saga_error saga_store_commit(struct saga_store *store,
-                                               const struct saga_block *blocks, uint32_t count,
-                                               const struct saga_meta *meta,
+                                               const struct saga_store_commit *commit,
                                                struct saga_fault *fault);
+
+/* Static; for faults and tools. */
+const char *saga_store_table_name(enum saga_log_table table);
 
 struct saga_store_fill {
     uint64_t bytes;             /* from the file's beginning to its last page in use */
@@ -113,5 +124,30 @@ SAGA_CHECKED enum saga_error saga_store_view_after(struct saga_store_view *view,
 SAGA_CHECKED enum saga_error saga_store_view_next(struct saga_store_view *view,
                                                   struct saga_store_block *block,
                                                   struct saga_fault *fault);
+
+/* A row as it is on disk: in the map, valid until the view is released. */
+struct saga_store_row {
+    struct saga_bytes key, value;
+};
+
+/* The row with the smallest key from `key` on (size 0: from the first on);
+ * NOT_FOUND likewise. */
+SAGA_CHECKED enum saga_error saga_store_view_seek_row(struct saga_store_view *view,
+                                                      enum saga_log_table table,
+                                                      struct saga_bytes key,
+                                                      struct saga_store_row *row,
+                                                      struct saga_fault *fault);
+
+/* The row after, or before, the one of this table that was found last; where
+ * nothing was found, the last row is before. NOT_FOUND likewise. */
+SAGA_CHECKED enum saga_error saga_store_view_step_row(struct saga_store_view *view,
+                                                      enum saga_log_table table, bool forward,
+                                                      struct saga_store_row *row,
+                                                      struct saga_fault *fault);
+
+/* How many rows a table has. */
+SAGA_CHECKED enum saga_error saga_store_view_row_count(struct saga_store_view *view,
+                                                       enum saga_log_table table, uint64_t *count,
+                                                       struct saga_fault *fault);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define P_BRANCH       0x01
 #define P_LEAF         0x02
@@ -32,6 +33,7 @@ struct trees {
     const char *path;
     const struct saga_page_meta *live;
     uint32_t page_bytes;
+    uint64_t file_bytes;
     uint8_t *used;  /* a bit for each page */
     uint8_t *pages; /* one for each level of the tree being walked, two trees deep */
     struct saga_fault *fault;
@@ -46,7 +48,9 @@ struct walk {
     unsigned base; /* the first level's buffer */
     struct saga_page_tree met;
     bool any_key;
-    uint64_t last_key; /* of MDB_INTEGERKEY */
+    bool may_repeat; /* last_key was a branch's: what follows may be equal to it */
+    uint16_t last_size;
+    uint8_t last_key[KEY_BYTES_MAX];
 };
 
 /* A page in memory, and one of its entries. */
@@ -71,7 +75,7 @@ refuse(const struct trees *trees, uint64_t page, const char *format, ...) {
                           trees->path, page, what);
 }
 
-/* Takes `count` pages from `first` on, for one use. */
+/* Marks `count` pages from `first` on as known. */
 static enum saga_error take(struct trees *trees, uint64_t first, uint64_t count) {
     if (first < 2 || count == 0 || first > trees->live->last_page ||
         count > trees->live->last_page - first + 1) {
@@ -86,6 +90,20 @@ static enum saga_error take(struct trees *trees, uint64_t first, uint64_t count)
         trees->used[page / 8] |= bit;
     }
     return SAGA_OK;
+}
+
+/* Takes pages that hold something: they must be there. A free page at the file's end need not. */
+static enum saga_error take_used(struct trees *trees, uint64_t first, uint64_t count) {
+    const enum saga_error error = take(trees, first, count);
+    const uint64_t end = (first + count) * trees->page_bytes;
+    if (error != SAGA_OK || end <= trees->file_bytes) {
+        return error;
+    }
+    return saga_fault_set(trees->fault, SAGA_ERROR_LOG_REFUSED,
+                          "%.300s is truncated: it has %" PRIu64 " bytes, and page %" PRIu64
+                          ", which is in use, ends at %" PRIu64
+                          ". Restore it from a backup; nothing was changed.",
+                          trees->path, trees->file_bytes, first + count - 1, end);
 }
 
 static enum saga_error read_pages(struct trees *trees, uint64_t first, size_t size,
@@ -142,26 +160,40 @@ static enum saga_error read_entry(const struct trees *trees, const uint8_t *page
     return SAGA_OK;
 }
 
+/* In LMDB's order: numbers by what they are, all else by its bytes. */
+static int compare_keys(const struct walk *walk, const struct entry *entry) {
+    if ((walk->tree->flags & MDB_INTEGERKEY) != 0) {
+        uint64_t key;
+        uint64_t last;
+        memcpy(&key, entry->key, sizeof key);
+        memcpy(&last, walk->last_key, sizeof last);
+        return (key > last) - (key < last);
+    }
+    const uint16_t size = entry->node.key_size;
+    const int order =
+        memcmp(entry->key, walk->last_key, size < walk->last_size ? size : walk->last_size);
+    return order != 0 ? order : (size > walk->last_size) - (size < walk->last_size);
+}
+
 /* Keys ascend through the whole tree. A branch's key is above all before it,
  * and not above what follows. */
 static enum saga_error check_key(const struct trees *trees, struct walk *walk,
                                  const struct entry *entry, bool branch) {
-    if ((walk->tree->flags & MDB_INTEGERKEY) == 0) {
-        return SAGA_OK; /* names of tables: LMDB finds them or does not */
+    const uint64_t page = header_of(entry->page).number;
+    const uint16_t size = entry->node.key_size;
+    if ((walk->tree->flags & MDB_INTEGERKEY) != 0 && size != sizeof(uint64_t)) {
+        return refuse(trees, page, "a key of %s has %u bytes", walk->name, size);
     }
-    uint64_t page = header_of(entry->page).number;
-    uint64_t key;
-    if (entry->node.key_size != sizeof key) {
-        return refuse(trees, page, "a key of %s has %u bytes", walk->name, entry->node.key_size);
+    if (walk->any_key) {
+        const int order = compare_keys(walk, entry);
+        if (order < 0 || (order == 0 && !walk->may_repeat)) {
+            return refuse(trees, page, "a key of %s comes after a larger one", walk->name);
+        }
     }
-    memcpy(&key, entry->key, sizeof key);
-    if (walk->any_key && key <= walk->last_key) {
-        return refuse(trees, page, "key %" PRIu64 " of %s comes after %" PRIu64, key, walk->name,
-                      walk->last_key);
-    }
-    /* What follows a branch's key may be equal to it. */
-    walk->last_key = branch ? key - 1 : key;
-    walk->any_key = branch ? key > 0 : true;
+    memcpy(walk->last_key, entry->key, size);
+    walk->last_size = size;
+    walk->may_repeat = branch;
+    walk->any_key = true;
     return SAGA_OK;
 }
 
@@ -200,7 +232,7 @@ static enum saga_error check_large_value(struct trees *trees, struct walk *walk,
     memcpy(&first, entry->value, sizeof first);
     uint64_t count = (header_bytes - 1 + entry->value_size) / trees->page_bytes + 1;
     walk->met.overflow_pages += count;
-    enum saga_error error = take(trees, first, count);
+    enum saga_error error = take_used(trees, first, count);
     if (error != SAGA_OK || !walk->free) {
         return error;
     }
@@ -286,7 +318,7 @@ static enum saga_error walk_page(struct trees *trees, struct walk *walk, uint64_
                                  unsigned level) {
     bool leaf = level + 1 == walk->tree->depth;
     uint8_t *page = trees->pages + (size_t)(walk->base + level) * trees->page_bytes;
-    enum saga_error error = take(trees, number, 1);
+    enum saga_error error = take_used(trees, number, 1);
     if (error == SAGA_OK) {
         error = read_pages(trees, number, trees->page_bytes, page);
     }
@@ -347,6 +379,10 @@ static enum saga_error walk_all(struct trees *trees) {
 
 enum saga_error saga_trees_check(int fd, const char *path, const struct saga_page_meta *live,
                                  struct saga_fault *fault) {
+    struct stat status;
+    if (fstat(fd, &status) != 0) {
+        return saga_fault_set(fault, SAGA_ERROR_FAILED, "%.300s: %s", path, strerror(errno));
+    }
     uint8_t *used = calloc(1, live->last_page / 8 + 1);
     uint8_t *pages = calloc((size_t)DEPTH_MAX * 2, live->free.page_bytes);
     enum saga_error error;
@@ -355,6 +391,7 @@ enum saga_error saga_trees_check(int fd, const char *path, const struct saga_pag
                               .path = path,
                               .live = live,
                               .page_bytes = live->free.page_bytes,
+                              .file_bytes = (uint64_t)status.st_size,
                               .used = used,
                               .pages = pages,
                               .fault = fault};

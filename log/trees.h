@@ -4,9 +4,9 @@
  * Hides LMDB's branch and leaf pages and its list of free pages. Every page
  * that LMDB would follow is read and checked: that it is what its parent says,
  * that all in it is inside it, that keys ascend, that counts match, and that no
- * page is used twice, or free and used. Blocks themselves are not read: they
- * have a checksum. So LMDB meets nothing that it would abort or run out of its
- * map on, and never writes a new page over one that holds records.
+ * page is used twice, or free and used, or in use and behind the file's end. Blocks themselves are
+ * not read: they have a checksum. So LMDB meets nothing that it would abort or run out of its map
+ * on, and never writes a new page over one that holds records.
  *
  * Costs: one page in about 150 where blocks are full, every page where each
  * commit had but a record.

@@ -22,6 +22,7 @@ static void *memory;
 static struct saga_coordinator *coordinator;
 static struct saga_update update;
 static uint64_t next_lsn;
+static uint32_t epoch;
 static int64_t now_ms;
 static struct saga_outstanding sent[SENT_MAX];
 static int64_t sent_at[SENT_MAX];
@@ -66,6 +67,7 @@ static void open_coordinator(uint32_t sagas_max, uint32_t resend_per_second) {
 static void set_up(void) {
     make_plan();
     next_lsn = 2;
+    epoch = 1;
     now_ms = 1000;
     sent_count = 0;
     record_count = 0;
@@ -119,7 +121,8 @@ static void take_over(void) {
 static enum saga_answer give(struct saga_input input) {
     input.next_lsn = next_lsn;
     input.event.at_ms = now_ms;
-    input.event.epoch = 1;
+    epoch += input.door == SAGA_DOOR_EPOCH;
+    input.event.epoch = epoch;
     saga_coordinator_step(coordinator, &input, &update);
     enum saga_answer answer = update.answer;
     take_over();
@@ -349,40 +352,27 @@ START_TEST(a_restart_sends_at_its_rate_compensations_first) {
 }
 END_TEST
 
-START_TEST(live_and_replayed_sagas_are_equal_byte_for_byte) {
-    static struct saga_coordinator *live;
-    void *live_memory;
-    uint32_t cursor = 0;
+/* Anything that can happen, to sagas that were started. */
+static void let_something_happen(struct splitmix *random) {
+    const size_t which = splitmix_next(random) % sent_count;
+    const uint64_t chance = splitmix_next(random) % 12;
+    if (chance < 7) {
+        (void)reply(&sent[which], (enum saga_verdict)(chance + 1));
+    } else if (chance == 7) {
+        (void)give((struct saga_input){.door = SAGA_DOOR_EVENT,
+                                       .saga = sent[which].id.saga,
+                                       .event = {.type = SAGA_INPUT_CANCEL}});
+    } else {
+        pass((int64_t)(splitmix_next(random) % 500));
+    }
+}
+
+/* `coordinator` has the same sagas as the live one, byte for byte. */
+static void assert_same_sagas(const struct saga_coordinator *live) {
     const struct saga_plan *live_plan;
     const struct saga_plan *folded_plan;
-    const struct saga *saga = NULL;
-    struct splitmix random = {.state = (uint64_t)_i + 1};
-    for (uint32_t i = 0; i < 60; i++) {
-        ck_assert_int_eq(start(i), SAGA_ANSWER_TAKEN);
-    }
-    for (int round = 0; round < 600; round++) {
-        size_t which = splitmix_next(&random) % sent_count;
-        uint64_t chance = splitmix_next(&random) % 12;
-        if (chance < 7) {
-            (void)reply(&sent[which], (enum saga_verdict)(chance + 1));
-        } else if (chance == 7) {
-            (void)give((struct saga_input){.door = SAGA_DOOR_EVENT,
-                                           .saga = sent[which].id.saga,
-                                           .event = {.type = SAGA_INPUT_CANCEL}});
-        } else {
-            pass((int64_t)(splitmix_next(&random) % 500));
-        }
-        if (sent_count > SENT_MAX - 400) {
-            break;
-        }
-    }
-    live = coordinator;
-    live_memory = memory;
-    memory = NULL;
-    open_coordinator(300, 1000);
-    for (size_t i = 0; i < record_count; i++) {
-        ck_assert_int_eq(saga_coordinator_replay(coordinator, &records[i]), SAGA_REPLAYED);
-    }
+    const struct saga *saga;
+    uint32_t cursor = 0;
     size_t compared = 0;
     while ((saga = saga_coordinator_next(live, &cursor, &live_plan)) != NULL) {
         const struct saga *folded = saga_coordinator_find(coordinator, &saga->id, &folded_plan);
@@ -393,7 +383,182 @@ START_TEST(live_and_replayed_sagas_are_equal_byte_for_byte) {
     ck_assert_uint_eq(compared, saga_coordinator_counters(coordinator)->open);
     ck_assert_uint_eq(saga_coordinator_counters(live)->parked,
                       saga_coordinator_counters(coordinator)->parked);
+}
+
+#define MANY 60
+
+static void start_many(void) {
+    for (uint32_t i = 0; i < MANY; i++) {
+        ck_assert_int_eq(start(i), SAGA_ANSWER_TAKEN);
+    }
+}
+
+START_TEST(live_and_replayed_sagas_are_equal_byte_for_byte) {
+    struct splitmix random = {.state = (uint64_t)_i + 1};
+    start_many();
+    for (int round = 0; round < 600 && sent_count <= SENT_MAX - 400; round++) {
+        let_something_happen(&random);
+    }
+    const struct saga_coordinator *live = coordinator;
+    void *live_memory = memory;
+    memory = NULL;
+    open_coordinator(300, 1000);
+    for (size_t i = 0; i < record_count; i++) {
+        ck_assert_int_eq(saga_coordinator_replay(coordinator, &records[i]), SAGA_REPLAYED);
+    }
+    assert_same_sagas(live);
     free(live_memory);
+}
+END_TEST
+
+/* Each saga's state as of some moment of its own. */
+struct stored {
+    size_t records; /* so many there were; 0: not stored yet */
+    bool open;
+    uint64_t state[128];
+};
+
+static void store(struct stored *stored, uint32_t number) {
+    const struct saga_plan *its_plan;
+    const struct saga_id id = id_of(number);
+    const struct saga *saga = saga_coordinator_find(coordinator, &id, &its_plan);
+    stored->records = record_count;
+    stored->open = saga != NULL;
+    if (saga != NULL) {
+        ck_assert(saga_is_sound(saga, its_plan));
+        ck_assert_uint_le(saga_size(saga->step_count), sizeof stored->state);
+        memcpy(stored->state, saga, saga_size(saga->step_count));
+    }
+}
+
+static const struct saga *state_of(const struct stored *stored) {
+    return (const struct saga *)(const void *)stored->state;
+}
+
+static bool is_of_the_log(const struct saga_record *record) {
+    return record->fact == SAGA_EPOCH_STARTED;
+}
+
+static struct stored *stored_of(struct stored *all, const struct saga_record *record) {
+    uint32_t number;
+    memcpy(&number, record->saga.bytes + 12, sizeof number);
+    return &all[number];
+}
+
+/* States that were stored at different times, and what came after each of them, make the same
+ * sagas as all that ever came. */
+START_TEST(stored_and_replayed_sagas_are_equal_byte_for_byte) {
+    static struct stored all[MANY];
+    struct splitmix random = {.state = (uint64_t)_i + 1};
+    start_many();
+    memset(all, 0, sizeof all);
+    for (int round = 0; round < 600 && sent_count <= SENT_MAX - 700; round++) {
+        let_something_happen(&random);
+        if (round % 5 == 4) {
+            const uint32_t number = (uint32_t)splitmix_below(&random, MANY);
+            store(&all[number], number);
+        }
+        if (round % 150 == 149) {
+            (void)give((struct saga_input){.door = SAGA_DOOR_EPOCH});
+        }
+    }
+    for (uint32_t i = 0; i < MANY; i++) {
+        if (splitmix_below(&random, 2) == 0) {
+            store(&all[i], i);
+        } else {
+            all[i].records = 0;
+        }
+    }
+    for (int round = 0; round < 100 && sent_count <= SENT_MAX - 300; round++) {
+        let_something_happen(&random);
+        if (round % 3 == 0) {
+            const uint32_t number = (uint32_t)splitmix_below(&random, MANY);
+            store(&all[number], number);
+        }
+        if (round == 50) {
+            (void)give((struct saga_input){.door = SAGA_DOOR_EPOCH});
+        }
+    }
+    const struct saga_coordinator *live = coordinator;
+    void *live_memory = memory;
+    memory = NULL;
+    open_coordinator(300, 1000);
+    for (uint32_t i = 0; i < MANY; i++) {
+        if (all[i].records > 0 && all[i].open) {
+            ck_assert_int_eq(saga_coordinator_restore(coordinator, state_of(&all[i])),
+                             SAGA_REPLAYED);
+        }
+    }
+    for (size_t i = 0; i < record_count; i++) {
+        if (is_of_the_log(&records[i]) || stored_of(all, &records[i])->records <= i) {
+            ck_assert_int_eq(saga_coordinator_replay(coordinator, &records[i]), SAGA_REPLAYED);
+        }
+    }
+    assert_same_sagas(live);
+    free(live_memory);
+}
+END_TEST
+
+/* What makes a stored state unfit; each alone. */
+static const struct {
+    size_t offset;
+    uint8_t value; /* of the byte */
+} unsound[] = {
+    {offsetof(struct saga, step_count), 3},
+    {offsetof(struct saga, step_count), 1},
+    {offsetof(struct saga, definition_lsn), 2},
+    {offsetof(struct saga, last_lsn), 0},
+    {offsetof(struct saga, ended_lsn), 1},
+    {offsetof(struct saga, started_ms) + 7, 0x80},
+    {offsetof(struct saga, deadline_ms) + 7, 0x80},
+    {offsetof(struct saga, direction), 0},
+    {offsetof(struct saga, direction), 3},
+    {offsetof(struct saga, outcome), 1},
+    {offsetof(struct saga, parked), 21},
+    {offsetof(struct saga, wish), 21},
+    {offsetof(struct saga, reason), 21},
+    {offsetof(struct saga, pivot_passed), 2},
+    {offsetof(struct saga, started_count), 3},
+    {offsetof(struct saga, parked_step), 2},
+    {offsetof(struct saga, epoch), 0},
+    {offsetof(struct saga, steps) + offsetof(struct saga_step, phase), 0},
+    {offsetof(struct saga, steps) + offsetof(struct saga_step, phase), 16},
+    {offsetof(struct saga, steps) + offsetof(struct saga_step, operation), 5},
+    {offsetof(struct saga, steps) + offsetof(struct saga_step, order), 2},
+    {offsetof(struct saga, steps) + offsetof(struct saga_step, incarnation), 0},
+    {offsetof(struct saga, steps) + offsetof(struct saga_step, revision), 0},
+    {offsetof(struct saga, steps) + offsetof(struct saga_step, flags) + 2, 0x08},
+    {offsetof(struct saga, steps) + offsetof(struct saga_step, send_at_ms) + 7, 0xff},
+    {offsetof(struct saga, steps) + offsetof(struct saga_step, deadline_ms) + 7, 0xff},
+    {offsetof(struct saga, steps) + offsetof(struct saga_step, command_lsn), 0},
+    {offsetof(struct saga, steps) + offsetof(struct saga_step, command_lsn) + 4, 1},
+};
+#define UNSOUND_COUNT ((int)(sizeof unsound / sizeof unsound[0]))
+
+START_TEST(a_state_that_cannot_be_is_not_taken) {
+    struct stored stored;
+    ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
+    store(&stored, 1);
+    ck_assert_int_eq(saga_coordinator_restore(coordinator, state_of(&stored)),
+                     SAGA_REPLAY_QUARANTINED); /* it is there already */
+    open_coordinator(300, 1000);
+    ((uint8_t *)stored.state)[unsound[_i].offset] = unsound[_i].value;
+    ck_assert_msg(saga_coordinator_restore(coordinator, state_of(&stored)) != SAGA_REPLAYED,
+                  "byte %zu is %u", unsound[_i].offset, unsound[_i].value);
+    ck_assert_uint_eq(saga_coordinator_counters(coordinator)->open, 0);
+}
+END_TEST
+
+START_TEST(more_stored_sagas_than_there_is_room_for_are_refused) {
+    struct stored stored[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(start(i), SAGA_ANSWER_TAKEN);
+        store(&stored[i], i);
+    }
+    open_coordinator(2, 1000);
+    ck_assert_int_eq(saga_coordinator_restore(coordinator, state_of(&stored[0])), SAGA_REPLAYED);
+    ck_assert_int_eq(saga_coordinator_restore(coordinator, state_of(&stored[1])), SAGA_REPLAYED);
+    ck_assert_int_eq(saga_coordinator_restore(coordinator, state_of(&stored[2])), SAGA_REPLAY_FULL);
 }
 END_TEST
 
@@ -696,15 +861,18 @@ START_TEST(an_attempt_that_was_sent_twice_is_never_unsent) {
 END_TEST
 
 START_TEST(hostile_records_of_the_log_itself_are_refused) {
-    struct saga_record epoch = {.fact = SAGA_EPOCH_STARTED, .epoch = 2, .step = SAGA_STEP_NONE};
+    struct saga_record begun = {.fact = SAGA_EPOCH_STARTED, .epoch = 2, .step = SAGA_STEP_NONE};
     ck_assert_int_eq(start(1), SAGA_ANSWER_TAKEN);
-    epoch.at_ms = -1;
-    ck_assert_int_eq(saga_coordinator_replay(coordinator, &epoch), SAGA_REPLAY_ILLEGAL);
-    epoch.at_ms = SAGA_CLOCK_MS_MAX + 1;
-    ck_assert_int_eq(saga_coordinator_replay(coordinator, &epoch), SAGA_REPLAY_ILLEGAL);
-    epoch.at_ms = now_ms;
-    epoch.verdict = SAGA_DONE;
-    ck_assert_int_eq(saga_coordinator_replay(coordinator, &epoch), SAGA_REPLAY_ILLEGAL);
+    begun.at_ms = -1;
+    ck_assert_int_eq(saga_coordinator_replay(coordinator, &begun), SAGA_REPLAY_ILLEGAL);
+    begun.at_ms = SAGA_CLOCK_MS_MAX + 1;
+    ck_assert_int_eq(saga_coordinator_replay(coordinator, &begun), SAGA_REPLAY_ILLEGAL);
+    begun.at_ms = now_ms;
+    begun.verdict = SAGA_DONE;
+    ck_assert_int_eq(saga_coordinator_replay(coordinator, &begun), SAGA_REPLAY_ILLEGAL);
+    begun.verdict = 0;
+    ck_assert_int_eq(saga_coordinator_replay(coordinator, &begun), SAGA_REPLAYED);
+    ck_assert_int_eq(saga_coordinator_replay(coordinator, &begun), SAGA_REPLAY_ILLEGAL); /* again */
 }
 END_TEST
 
@@ -723,6 +891,9 @@ int main(void) {
     tcase_add_test(tests, what_is_in_progress_is_asked_again_and_waits_for_its_deadline);
     tcase_add_test(tests, a_restart_sends_at_its_rate_compensations_first);
     tcase_add_loop_test(tests, live_and_replayed_sagas_are_equal_byte_for_byte, 0, 20);
+    tcase_add_loop_test(tests, stored_and_replayed_sagas_are_equal_byte_for_byte, 0, 20);
+    tcase_add_loop_test(tests, a_state_that_cannot_be_is_not_taken, 0, UNSOUND_COUNT);
+    tcase_add_test(tests, more_stored_sagas_than_there_is_room_for_are_refused);
     tcase_add_test(tests, a_quarantined_saga_is_left_alone);
     tcase_add_loop_test(tests, every_open_saga_has_a_timer, 0, 10);
     tcase_add_test(tests, a_deadline_and_a_timeout_at_once_ask_for_one_body);

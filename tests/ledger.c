@@ -73,33 +73,130 @@ bool ledger_holds(const struct saga_record *record) {
            a->outcome == b.outcome && a->verb == b.verb;
 }
 
+/* -------------------------------------------------------------------- rows */
+
+#define ROWS 50 /* of each table, at most */
+
+struct row {
+    enum saga_log_table table;
+    unsigned number;
+    bool removed;
+    uint8_t key[16];
+    struct saga_bytes value;
+};
+
+static struct saga_bytes key_of(struct row *row) {
+    const uint32_t size = 1 + row->number % 9;
+    memset(row->key, (int)row->number, sizeof row->key);
+    return (struct saga_bytes){.data = row->key, .size = size};
+}
+
+/* What becomes of a row with record `lsn`. */
+static struct row row_of(uint64_t lsn) {
+    struct splitmix random = {~lsn};
+    struct row row = {
+        .table = (enum saga_log_table)(1 + splitmix_below(&random, SAGA_LOG_TABLE_COUNT)),
+        .number = (unsigned)splitmix_below(&random, ROWS),
+        .removed = splitmix_below(&random, 4) == 0,
+    };
+    row.value.size = lsn % 61 == 0   ? SAGA_ROW_PAGE_BYTES
+                     : lsn % 83 == 0 ? 20000
+                                     : (uint32_t)splitmix_below(&random, 120);
+    row.value.data = row.value.size > 0 ? noise() + splitmix_below(&random, 256) : NULL;
+    return row;
+}
+
+static void change_row(struct saga_log *log, uint64_t lsn) {
+    struct row row = row_of(lsn);
+    if (row.removed) {
+        saga_log_remove(log, row.table, key_of(&row));
+    } else {
+        saga_log_put(log, row.table, key_of(&row), row.value);
+    }
+}
+
+/* By which record each row was put last; 0: it is not there. */
+struct rows {
+    uint64_t put[SAGA_LOG_TABLE_COUNT + 1][ROWS];
+};
+
+static void rows_after(struct rows *rows, uint64_t last) {
+    memset(rows, 0, sizeof *rows);
+    for (uint64_t lsn = 1; lsn <= last; lsn++) {
+        const struct row row = row_of(lsn);
+        rows->put[row.table][row.number] = row.removed ? 0 : lsn;
+    }
+}
+
+/* The rows of a table are the expected ones, in their order. */
+static enum saga_error read_rows(struct saga_log_reader *reader, const struct rows *rows,
+                                 enum saga_log_table table, struct saga_fault *fault) {
+    struct saga_log_row found;
+    enum saga_error error =
+        saga_log_reader_seek_row(reader, table, (struct saga_bytes){0}, &found, fault);
+    for (unsigned number = 0; number < ROWS; number++) {
+        const uint64_t lsn = rows->put[table][number];
+        if (lsn == 0) {
+            continue;
+        }
+        if (error != SAGA_OK && error != SAGA_ERROR_NOT_FOUND) {
+            return error;
+        }
+        struct row row = row_of(lsn);
+        if (error != SAGA_OK || !bytes_equal(found.key, key_of(&row)) ||
+            !bytes_equal(found.value, row.value)) {
+            return saga_fault_set(fault, SAGA_ERROR_INVALID, "row %u of table %d is another one",
+                                  number, table);
+        }
+        error = saga_log_reader_step_row(reader, table, true, &found, fault);
+    }
+    if (error == SAGA_OK) {
+        return saga_fault_set(fault, SAGA_ERROR_INVALID, "table %d has a row too many", table);
+    }
+    return error == SAGA_ERROR_NOT_FOUND ? SAGA_OK : error;
+}
+
+/* --------------------------------------------------------------------- log */
+
 void ledger_append(struct saga_log *log, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         struct saga_record record = ledger_record(saga_log_next_lsn(log));
         saga_log_append(log, &record);
+        change_row(log, record.lsn);
     }
 }
 
-enum saga_error ledger_read(struct saga_log *log, uint64_t *last, struct saga_fault *fault) {
-    struct saga_log_reader *reader;
-    enum saga_error error = saga_log_reader_open(log, &reader, fault);
-    if (error != SAGA_OK) {
-        return error;
-    }
-    *last = 0;
+static enum saga_error read_records(struct saga_log_reader *reader, uint64_t *last,
+                                    struct saga_fault *fault) {
     struct saga_record record;
+    enum saga_error error;
+    *last = 0;
     while ((error = saga_log_reader_next(reader, &record, fault)) == SAGA_OK) {
         if (record.lsn != *last + 1 || !ledger_holds(&record)) {
-            saga_log_reader_close(reader);
             return saga_fault_set(fault, SAGA_ERROR_INVALID, "record %llu is another one",
                                   (unsigned long long)record.lsn);
         }
         *last = record.lsn;
     }
-    if (error == SAGA_ERROR_NOT_FOUND) {
-        error = *last == saga_log_reader_last(reader)
-                    ? SAGA_OK
-                    : saga_fault_set(fault, SAGA_ERROR_INVALID, "the reader stopped early");
+    if (error != SAGA_ERROR_NOT_FOUND) {
+        return error;
+    }
+    return *last == saga_log_reader_last(reader)
+               ? SAGA_OK
+               : saga_fault_set(fault, SAGA_ERROR_INVALID, "the reader stopped early");
+}
+
+enum saga_error ledger_read(struct saga_log *log, uint64_t *last, struct saga_fault *fault) {
+    struct saga_log_reader *reader;
+    struct rows rows;
+    enum saga_error error = saga_log_reader_open(log, &reader, fault);
+    if (error != SAGA_OK) {
+        return error;
+    }
+    error = read_records(reader, last, fault);
+    rows_after(&rows, *last);
+    for (int table = 1; table <= SAGA_LOG_TABLE_COUNT && error == SAGA_OK; table++) {
+        error = read_rows(reader, &rows, (enum saga_log_table)table, fault);
     }
     saga_log_reader_close(reader);
     return error;

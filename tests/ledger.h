@@ -2,7 +2,7 @@
  * Records that are a function of their LSN, so that whoever finds one in a log
  * knows whether it is the right one.
  *
- * Most are small; some are larger than a block, a few much larger. Never
+ * Most are small; some are larger than a block, a few much larger. So are the rows. Never
  * change what they are: the logs in tests/golden hold them.
  *
  * Threads: no state.
@@ -21,12 +21,14 @@ struct saga_record ledger_record(uint64_t lsn);
 /* True if `record` is ledger_record(record->lsn) in every field. */
 bool ledger_holds(const struct saga_record *record);
 
-/* Appends the next `count` records; does not flush. */
+/* Each record comes with a row that is put or removed, likewise a function of its LSN. */
+
+/* Appends the next `count` records, with their rows; does not flush. */
 void ledger_append(struct saga_log *log, uint32_t count);
 
-/* Reads the whole log. OK: it has just the records of the ledger, from 1 on,
- * and *last is the last one's LSN. INVALID: it gave a wrong one. Else what the
- * reader said. */
+/* Reads the whole log. OK: it has just the records of the ledger, from 1 on, and
+ * the rows that they leave; *last is the last one's LSN. INVALID: it gave a wrong
+ * one. Else what the reader said. */
 enum saga_error ledger_read(struct saga_log *log, uint64_t *last, struct saga_fault *fault);
 
 #endif

@@ -7,11 +7,15 @@ saga_test(record_golden_test LINKS saga_record_fixture)
 target_compile_definitions(record_golden_test PRIVATE
     SAGA_GOLDEN_DIR="${CMAKE_CURRENT_SOURCE_DIR}/golden")
 saga_test(block_test LINKS saga_record_fixture PkgConfig::XXHASH)
+saga_test(tables_test LINKS saga_core saga_log)
 saga_test(meta_test LINKS saga_record_fixture PkgConfig::XXHASH)
 
 add_library(saga_ledger STATIC scratch.c ledger.c log_scene.c)
 target_link_libraries(saga_ledger PRIVATE saga_flags PUBLIC saga_log PkgConfig::CHECK)
 saga_test(log_test LINKS saga_ledger)
+saga_test(log_rows_test LINKS saga_ledger)
+saga_test(key_run_test LINKS saga_ledger saga_start_keys)
+saga_test(start_keys_test LINKS saga_ledger saga_start_keys)
 saga_test(log_sharing_test LINKS saga_ledger)
 target_compile_definitions(log_sharing_test PRIVATE
     SAGA_GOLDEN_DIR="${CMAKE_CURRENT_SOURCE_DIR}/golden")

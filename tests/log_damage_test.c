@@ -1,6 +1,7 @@
 /* A log whose files were damaged: it is refused, or has what it had; never
  * something else, and never the process's end. */
 #include "log.h"
+#include "meta.h"
 
 #include "check_run.h"
 #include "ledger.h"
@@ -361,7 +362,8 @@ START_TEST(a_missing_log_directory_with_another_in_its_place_is_missed) {
 END_TEST
 
 START_TEST(a_truncated_log_says_how_much_is_missing) {
-    const size_t sizes[] = {whole_size - 1, whole_size - PAGE, whole_size / 2, (size_t)3 * PAGE};
+    /* Pages at the very end may be free: without them nothing is missing. */
+    const size_t sizes[] = {whole_size / 10 * 9, whole_size / 2 - 1, (size_t)3 * PAGE};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         file_write(data_file(), whole, sizes[i]);
         assert_says("truncated");
@@ -427,7 +429,7 @@ static void make_row_newer(uint8_t *magic, size_t unused) {
     (void)unused;
     uint8_t *row = magic - 8;
     row[13] = SAGA_RECORD_FORMAT + 1;
-    XXH64_canonicalFromHash((XXH64_canonical_t *)row, XXH3_64bits(row + 8, 80 - 8));
+    XXH64_canonicalFromHash((XXH64_canonical_t *)row, XXH3_64bits(row + 8, SAGA_META_BYTES - 8));
 }
 
 START_TEST(a_log_of_a_newer_format_is_refused_with_both_numbers) {

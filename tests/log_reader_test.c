@@ -213,6 +213,9 @@ static void forge(const struct forgery *forgery) {
     meta.record_count = forgery->last - forgery->base + 1;
     meta.block_count = forgery->block_count;
     meta.epoch = forgery->epoch;
+    if (forgery->base > 1) { /* what was before it is in the tables */
+        meta.checkpoint = (struct saga_checkpoint){.lsn = forgery->base - 1, .epoch = 1};
+    }
     struct saga_block blocks[BLOCKS_MAX];
     static uint8_t bytes[BLOCKS_MAX][BLOCK_ROOM];
     uint32_t count = 0;
@@ -220,8 +223,8 @@ static void forge(const struct forgery *forgery) {
         blocks[count] = forge_block(forgery, &forgery->blocks[count], bytes[count]);
         count++;
     }
-    ck_assert_msg(saga_store_commit(store, blocks, count, &meta, &fault) == SAGA_OK, "%s",
-                  fault.text);
+    const struct saga_store_commit commit = {.blocks = blocks, .block_count = count, .meta = &meta};
+    ck_assert_msg(saga_store_commit(store, &commit, &fault) == SAGA_OK, "%s", fault.text);
     saga_store_close(store);
 }
 

@@ -96,14 +96,30 @@ struct anatomy {
     uint8_t *row;    /* the table log's row in it */
     uint8_t *branch; /* the root of the table log */
     uint8_t *leaf;   /* its second leaf */
+    uint8_t *rows;   /* the table done's only page, a leaf */
     uint8_t *free;   /* the root of the list of free pages, a leaf */
 };
+
+/* The value of the main table's entry of this name: a tree. */
+static uint8_t *table_named(uint8_t *main, const char *name) {
+    const unsigned count = (get16(main + 12) - 16u) / 2;
+    for (unsigned i = 0; i < count; i++) {
+        uint8_t *entry = entry_of(main, i);
+        if (get16(entry + 6) == strlen(name) && memcmp(entry + 8, name, strlen(name)) == 0) {
+            return entry + 8 + strlen(name);
+        }
+    }
+    ck_abort_msg("there is no table %s", name);
+}
 
 static struct anatomy anatomy(void) {
     struct anatomy a = {.live = live_meta()};
     struct saga_page_tree row;
     a.main = whole + a.live.main.root * PAGE;
-    a.row = entry_of(a.main, 0) + 8 + strlen("log");
+    memcpy(&row, table_named(a.main, "done"), sizeof row);
+    ck_assert_uint_eq(row.depth, 1);
+    a.rows = whole + row.root * PAGE;
+    a.row = table_named(a.main, "log");
     memcpy(&row, a.row, sizeof row);
     ck_assert_uint_eq(row.depth, 2);
     a.branch = whole + row.root * PAGE;
@@ -158,6 +174,14 @@ static void keys_are_swapped(struct anatomy *a) {
     memcpy(key, entry_of(a->leaf, 0) + 8, 8);
     memcpy(entry_of(a->leaf, 0) + 8, entry_of(a->leaf, 1) + 8, 8);
     memcpy(entry_of(a->leaf, 1) + 8, key, 8);
+}
+static void row_keys_are_equal(struct anatomy *a) {
+    uint8_t *key = entry_of(a->rows, 1);
+    put16(key + 6, get16(entry_of(a->rows, 0) + 6));
+    memcpy(key + 8, entry_of(a->rows, 0) + 8, get16(key + 6));
+}
+static void row_keys_descend(struct anatomy *a) {
+    entry_of(a->rows, 0)[8] = 0xff;
 }
 static void branch_key_is_too_high(struct anatomy *a) {
     entry_of(a->branch, 1)[8 + 6] = 1;
@@ -215,6 +239,8 @@ static const struct {
     {entry_is_of_no_kind, "an entry is of no known kind"},
     {key_has_another_size, "a key of table log has 4 bytes"},
     {keys_are_swapped, "of table log comes after"},
+    {row_keys_are_equal, "of table done comes after"},
+    {row_keys_descend, "of table done comes after"},
     {branch_key_is_too_high, "of table log comes after"},
     {child_is_behind_the_end, "it is not among the"},
     {child_is_used_twice, "it is used twice"},

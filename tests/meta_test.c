@@ -18,6 +18,7 @@ static const struct saga_meta whole = {
     .block_count = 77,
     .epoch = 5,
     .transaction = 0x1020304050607,
+    .checkpoint = {.lsn = 0x12345678, .epoch = 4, .epoch_ms = 1767225600000},
 };
 
 START_TEST(damaged_and_cut_rows_are_refused) {
@@ -90,6 +91,18 @@ START_TEST(rows_that_contradict_themselves_are_refused) {
     row.base_lsn = row.last_lsn + 1;
     row.record_count = 0;
     expect_contradiction("no records, but blocks", row);
+    row = whole;
+    row.checkpoint.lsn = row.last_lsn + 1;
+    expect_contradiction("a checkpoint behind the last record", row);
+    row = whole;
+    row.checkpoint.lsn = row.base_lsn - 2;
+    expect_contradiction("records missing between the checkpoint and the base", row);
+    row = whole;
+    row.checkpoint.epoch = row.epoch + 1;
+    expect_contradiction("a checkpoint of an epoch to come", row);
+    row = whole;
+    row.checkpoint.epoch = 0;
+    expect_contradiction("a checkpoint without an epoch", row);
 }
 END_TEST
 

@@ -156,4 +156,7 @@ void meta_assert_same(const struct saga_meta *a, const struct saga_meta *b) {
     ck_assert_uint_eq(a->block_count, b->block_count);
     ck_assert_uint_eq(a->epoch, b->epoch);
     ck_assert_uint_eq(a->transaction, b->transaction);
+    ck_assert_uint_eq(a->checkpoint.lsn, b->checkpoint.lsn);
+    ck_assert_uint_eq(a->checkpoint.epoch, b->checkpoint.epoch);
+    ck_assert_int_eq(a->checkpoint.epoch_ms, b->checkpoint.epoch_ms);
 }

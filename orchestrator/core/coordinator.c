@@ -70,6 +70,7 @@ struct saga_coordinator {
     uint32_t plan_count;
     struct line *lines;
     int64_t now_ms;
+    uint32_t epoch; /* of the last EPOCH_STARTED */
     struct saga_counters counters;
     size_t record_count;
     size_t effect_count;
@@ -839,6 +840,27 @@ static enum saga_replay replay_start(struct saga_coordinator *coordinator,
     return SAGA_REPLAYED;
 }
 
+enum saga_replay saga_coordinator_restore(struct saga_coordinator *coordinator,
+                                          const struct saga *state) {
+    const struct saga_plan *plan = plan_of(coordinator, state->definition_lsn);
+    if (plan == NULL) {
+        return SAGA_REPLAY_NO_PLAN;
+    }
+    if (find(coordinator, &state->id) != NULL || !saga_is_sound(state, plan) ||
+        state->outcome != 0) {
+        return SAGA_REPLAY_QUARANTINED;
+    }
+    struct slot *slot = slot_take(coordinator, plan);
+    if (slot == NULL) {
+        return SAGA_REPLAY_FULL;
+    }
+    memcpy(saga_of(slot), state, saga_size(state->step_count));
+    slot->status = status_of(saga_of(slot));
+    coordinator->counters.parked += slot->status == STATUS_PARKED;
+    index_add(coordinator, slot);
+    return SAGA_REPLAYED;
+}
+
 /* What was on its way at the restart may have left in the epoch before. */
 static void doubt_open_attempts(struct slot *slot) {
     const struct saga *saga = saga_of(slot);
@@ -856,9 +878,12 @@ static void doubt_open_attempts(struct slot *slot) {
 
 static enum saga_replay replay_epoch(struct saga_coordinator *coordinator,
                                      const struct saga_record *record) {
+    if (record->epoch <= coordinator->epoch) {
+        return SAGA_REPLAY_ILLEGAL;
+    }
     for (uint32_t i = 0; i < coordinator->places_used; i++) {
         struct slot *slot = coordinator->slots[i];
-        if (slot == NULL || slot->quarantined) {
+        if (slot == NULL || slot->quarantined || saga_of(slot)->epoch >= record->epoch) {
             continue;
         }
         if (saga_apply(saga_of(slot), slot->plan, record) != SAGA_APPLIED) {
@@ -866,6 +891,7 @@ static enum saga_replay replay_epoch(struct saga_coordinator *coordinator,
         }
         doubt_open_attempts(slot);
     }
+    coordinator->epoch = record->epoch;
     return SAGA_REPLAYED;
 }
 

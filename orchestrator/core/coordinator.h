@@ -116,9 +116,16 @@ enum saga_replay {
     SAGA_REPLAY_LEFT_OUT,    /* recovery's own: not replayed, since it brought recovery down */
 };
 
-/* Folds one record of the log in. Writes nothing; decides nothing. */
+/* Folds one record of the log in. Writes nothing; decides nothing. An EPOCH_STARTED is
+ * folded into the sagas that are of an earlier epoch. */
 SAGA_CHECKED enum saga_replay saga_coordinator_replay(struct saga_coordinator *coordinator,
                                                       const struct saga_record *record);
+
+/* Takes an open saga's state as it was stored, instead of all of its records up to
+ * state->last_lsn; replaying those as well would be an error. REPLAYED; QUARANTINED: it is there
+ * already, has ended, or is not sound (it was not taken); NO_PLAN, FULL as above. */
+SAGA_CHECKED enum saga_replay saga_coordinator_restore(struct saga_coordinator *coordinator,
+                                                       const struct saga *state);
 
 /* Takes a saga out of service; it stays in the list. False: not open. */
 SAGA_CHECKED bool saga_coordinator_quarantine(struct saga_coordinator *coordinator,

@@ -342,6 +342,11 @@ SAGA_CHECKED enum saga_apply_error saga_begin(struct saga *saga, const struct sa
 SAGA_CHECKED enum saga_apply_error saga_apply(struct saga *saga, const struct saga_plan *plan,
                                               const struct saga_record *record);
 
+/* True if a state that was stored can be gone on from: every number in it is one that
+ * the fold could have left, by itself. Says nothing of how they came together; that is
+ * the records'. */
+SAGA_CHECKED bool saga_is_sound(const struct saga *saga, const struct saga_plan *plan);
+
 /* ---------------------------------------------------- decide: what follows */
 
 enum saga_input_type {
