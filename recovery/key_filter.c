@@ -9,7 +9,7 @@ static const uint32_t salts[WORDS] = {0x47b6137bU, 0x44974d91U, 0x8824ad5bU, 0xa
 
 uint32_t saga_key_filter_blocks(uint64_t key_count) {
     const uint64_t bits = key_count * SAGA_FILTER_BITS_PER_KEY;
-    const uint64_t blocks = bits / (8 * SAGA_FILTER_BLOCK_BYTES) + 1;
+    const uint64_t blocks = bits / 8 / SAGA_FILTER_BLOCK_BYTES + 1;
     return blocks > UINT32_MAX ? UINT32_MAX : (uint32_t)blocks;
 }
 

@@ -8,7 +8,7 @@
 #define FORMAT      1
 #define HEAD_BYTES  24
 #define KEY_BYTES   48
-#define PIECE_BYTES (127 * SAGA_FILTER_BLOCK_BYTES)
+#define PIECE_BYTES ((size_t)127 * SAGA_FILTER_BLOCK_BYTES)
 _Static_assert(SAGA_RUN_BLOCK_KEYS *KEY_BYTES <= SAGA_ROW_PAGE_BYTES, "a block takes a page");
 _Static_assert(PIECE_BYTES <= SAGA_ROW_PAGE_BYTES, "so does a piece of a filter");
 

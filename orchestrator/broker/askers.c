@@ -25,7 +25,7 @@ static bool set_text(json_t *json, const char *name, const char *text) {
         return json_object_set_new(json, name, whole) == 0;
     }
     (void)snprintf(other, sizeof other, "%s" HEX, name);
-    for (size_t i = 0; text[i] != '\0' && i < SAGA_AMQP_SHORT_BYTES_MAX; i++) {
+    for (size_t i = 0; i < SAGA_AMQP_SHORT_BYTES_MAX && text[i] != '\0'; i++) {
         (void)snprintf(digits + 2 * i, 3, "%02x", (unsigned char)text[i]);
     }
     return json_object_set_new(json, other, json_string(digits)) == 0;
