@@ -1,6 +1,6 @@
 /*
  * The log in a simulation: log.h on a disk in memory. Records go through the
- * production codec, into blocks and out of them again.
+ * production codec, into blocks and out of them again; rows go through none.
  */
 #include <assert.h>
 #include <string.h>
@@ -17,6 +17,9 @@
 
 #define DISK_BYTES ((size_t)1 << 30) /* of addresses; what is written is used */
 #define BLOCKS_MAX 200000
+#define ROWS_BYTES  ((size_t)1 << 28)
+#define ROWS_MAX    50000
+#define CHANGES_MAX 20000
 
 struct place {
     size_t offset;
@@ -24,6 +27,24 @@ struct place {
     uint64_t first_lsn;
     uint32_t count;
 };
+
+/* A row, or what a batch makes of one. */
+struct row {
+    uint8_t table;
+    bool removes;
+    struct saga_bytes key, value; /* in rows.bytes */
+};
+
+/* The tables' rows, by table and key, and what the batch is to change. */
+static struct {
+    uint8_t *bytes; /* what was ever put; begun anew with the disk */
+    size_t used;
+    struct row rows[ROWS_MAX];
+    size_t count;
+    struct row changes[CHANGES_MAX];
+    size_t change_count;
+    struct saga_checkpoint checkpoint; /* durable */
+} rows;
 
 static struct {
     uint8_t *bytes;
@@ -45,15 +66,18 @@ struct saga_log {
     uint32_t epoch; /* with the batch */
     uint32_t batch_records;
     bool failed;
+    struct saga_checkpoint checkpoint; /* with the batch */
     struct saga_log_usage usage;
 };
 
 struct saga_log_reader {
     uint64_t first, last, position;
+    size_t row[SAGA_LOG_TABLE_COUNT + 1]; /* found last, + 1; 0: none */
 };
 
 static struct saga_log the_log;
 static struct saga_log_reader the_reader;
+static struct saga_log_reader committed; /* the log's own */
 
 /* What saga_log_read() gave is valid until the next append or flush; so that a
  * later use is found out, it is a copy, which then is spoilt. */
@@ -67,6 +91,15 @@ void sim_disk_begin(void) {
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         assert(disk.bytes != MAP_FAILED);
     }
+    if (rows.bytes == NULL) {
+        rows.bytes = mmap(NULL, ROWS_BYTES, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        assert(rows.bytes != MAP_FAILED);
+    }
+    rows.used = 0;
+    rows.count = 0;
+    rows.change_count = 0;
+    rows.checkpoint = (struct saga_checkpoint){0};
     disk.block_count = 0;
     disk.used = 0;
     disk.last_lsn = 0;
@@ -79,6 +112,8 @@ struct saga_log *sim_disk_open(void) {
     the_log.next_lsn = disk.last_lsn + 1;
     the_log.epoch = disk.epoch;
     the_log.batch_used = disk.used;
+    the_log.checkpoint = rows.checkpoint;
+    rows.change_count = 0;
     return &the_log;
 }
 
@@ -223,6 +258,101 @@ void saga_log_append(struct saga_log *log, const struct saga_record *record) {
     log->epoch = record->epoch;
 }
 
+/* -------------------------------------------------------------------- rows */
+
+static int compare_rows(const struct row *a, uint8_t table, struct saga_bytes key) {
+    const uint32_t size = a->key.size < key.size ? a->key.size : key.size;
+    const int order = a->table != table ? a->table - table
+                      : size == 0       ? 0
+                                        : memcmp(a->key.data, key.data, size);
+    return order != 0 ? order : (a->key.size > key.size) - (a->key.size < key.size);
+}
+
+/* The first row that is not before this place. */
+static size_t find_row(uint8_t table, struct saga_bytes key) {
+    size_t low = 0;
+    size_t high = rows.count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (compare_rows(&rows.rows[middle], table, key) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static struct saga_bytes keep_bytes(struct saga_bytes bytes) {
+    assert(rows.used + bytes.size < ROWS_BYTES);
+    uint8_t *kept = rows.bytes + rows.used;
+    if (bytes.size > 0) {
+        memcpy(kept, bytes.data, bytes.size);
+    }
+    rows.used += bytes.size;
+    return (struct saga_bytes){.data = kept, .size = bytes.size};
+}
+
+static void change_row(struct saga_log *log, enum saga_log_table table, bool removes,
+                       struct saga_bytes key, struct saga_bytes value) {
+    if (log->failed) {
+        sim_violation("X6", "the daemon goes on after a commit that failed");
+    }
+    assert(key.size > 0 && key.size <= SAGA_ROW_KEY_BYTES_MAX && rows.change_count < CHANGES_MAX);
+    rows.changes[rows.change_count++] = (struct row){.table = (uint8_t)table,
+                                                     .removes = removes,
+                                                     .key = keep_bytes(key),
+                                                     .value = keep_bytes(value)};
+}
+
+void saga_log_put(struct saga_log *log, enum saga_log_table table, struct saga_bytes key,
+                  struct saga_bytes value) {
+    change_row(log, table, false, key, value);
+}
+
+void saga_log_remove(struct saga_log *log, enum saga_log_table table, struct saga_bytes key) {
+    change_row(log, table, true, key, (struct saga_bytes){0});
+}
+
+struct saga_checkpoint saga_log_checkpoint(const struct saga_log *log) {
+    return log->checkpoint;
+}
+
+void saga_log_set_checkpoint(struct saga_log *log, const struct saga_checkpoint *checkpoint) {
+    assert(checkpoint->lsn >= log->checkpoint.lsn && checkpoint->lsn <= disk.last_lsn);
+    log->checkpoint = *checkpoint;
+}
+
+static void apply_change(const struct row *change) {
+    const size_t at = find_row(change->table, change->key);
+    const bool there =
+        at < rows.count && compare_rows(&rows.rows[at], change->table, change->key) == 0;
+    if (change->removes) {
+        if (there) {
+            rows.count--;
+            memmove(&rows.rows[at], &rows.rows[at + 1], (rows.count - at) * sizeof rows.rows[0]);
+        }
+        return;
+    }
+    if (!there) {
+        assert(rows.count < ROWS_MAX);
+        memmove(&rows.rows[at + 1], &rows.rows[at], (rows.count - at) * sizeof rows.rows[0]);
+        rows.count++;
+    }
+    rows.rows[at] = *change;
+}
+
+static void make_rows_durable(const struct saga_log *log) {
+    for (size_t i = 0; i < rows.change_count; i++) {
+        const struct row *change = &rows.changes[i];
+        sim_trace_hash(change->key.data, change->key.size);
+        sim_trace_hash(change->value.data, change->value.size);
+        apply_change(change);
+    }
+    rows.change_count = 0;
+    rows.checkpoint = log->checkpoint;
+}
+
 /* The batch is on the disk now, whatever the daemon comes to know. */
 static void make_durable(struct saga_log *log) {
     uint64_t first_lsn = disk.last_lsn + 1;
@@ -233,6 +363,7 @@ static void make_durable(struct saga_log *log) {
     disk.epoch = log->epoch;
     log->batch_blocks = 0;
     log->batch_records = 0;
+    make_rows_durable(log);
     disk.commits++;
     for (uint64_t lsn = first_lsn; lsn <= disk.last_lsn; lsn++) {
         struct saga_record record;
@@ -250,7 +381,8 @@ enum saga_error saga_log_flush(struct saga_log *log, struct saga_fault *fault) {
     if (log->writing) {
         close_block(log);
     }
-    if (log->batch_records == 0) {
+    if (log->batch_records == 0 && rows.change_count == 0 &&
+        log->checkpoint.lsn == rows.checkpoint.lsn) {
         return SAGA_OK;
     }
     bool dies = sim_fault(SIM_FAULT_KILL_COMMIT);
@@ -329,5 +461,78 @@ enum saga_error saga_log_reader_read(struct saga_log_reader *reader, uint64_t ls
                               (unsigned long long)lsn);
     }
     sim_disk_read(lsn, record);
+    return SAGA_OK;
+}
+
+/* ---------------------------------------------------------- rows, read */
+
+enum saga_error saga_log_committed(struct saga_log *log, struct saga_log_reader **reader,
+                                   struct saga_fault *fault) {
+    (void)log;
+    (void)fault;
+    committed = (struct saga_log_reader){.first = 1, .last = disk.last_lsn, .position = 1};
+    *reader = &committed;
+    return SAGA_OK;
+}
+
+struct saga_checkpoint saga_log_reader_checkpoint(const struct saga_log_reader *reader) {
+    (void)reader;
+    return rows.checkpoint;
+}
+
+static enum saga_error give_row(struct saga_log_reader *reader, enum saga_log_table table,
+                                size_t at, struct saga_log_row *row) {
+    const bool there = at < rows.count && rows.rows[at].table == table;
+    reader->row[table] = there ? at + 1 : 0;
+    if (!there) {
+        return SAGA_ERROR_NOT_FOUND;
+    }
+    row->key = rows.rows[at].key;
+    row->value = rows.rows[at].value;
+    return SAGA_OK;
+}
+
+enum saga_error saga_log_reader_seek_row(struct saga_log_reader *reader, enum saga_log_table table,
+                                         struct saga_bytes key, struct saga_log_row *row,
+                                         struct saga_fault *fault) {
+    (void)fault;
+    return give_row(reader, table, find_row((uint8_t)table, key), row);
+}
+
+enum saga_error saga_log_reader_step_row(struct saga_log_reader *reader, enum saga_log_table table,
+                                         bool forward, struct saga_log_row *row,
+                                         struct saga_fault *fault) {
+    (void)fault;
+    const size_t found = reader->row[table];
+    if (found != 0) { /* before the first: no row either */
+        return give_row(reader, table, forward ? found : found - 2, row);
+    }
+    if (forward) {
+        return SAGA_ERROR_NOT_FOUND;
+    }
+    const struct saga_bytes none = {0};
+    return give_row(reader, table, find_row((uint8_t)(table + 1), none) - 1, row);
+}
+
+enum saga_error saga_log_reader_row(struct saga_log_reader *reader, enum saga_log_table table,
+                                    struct saga_bytes key, struct saga_bytes *value,
+                                    struct saga_fault *fault) {
+    struct saga_log_row row;
+    const enum saga_error error = saga_log_reader_seek_row(reader, table, key, &row, fault);
+    if (error != SAGA_OK || row.key.size != key.size ||
+        memcmp(row.key.data, key.data, key.size) != 0) {
+        return SAGA_ERROR_NOT_FOUND;
+    }
+    *value = row.value;
+    return SAGA_OK;
+}
+
+enum saga_error saga_log_reader_row_count(struct saga_log_reader *reader,
+                                          enum saga_log_table table, uint64_t *count,
+                                          struct saga_fault *fault) {
+    const struct saga_bytes none = {0};
+    (void)reader;
+    (void)fault;
+    *count = find_row((uint8_t)(table + 1), none) - find_row((uint8_t)table, none);
     return SAGA_OK;
 }
