@@ -10,6 +10,7 @@ target_link_libraries(saga_engine_fixture PRIVATE saga_flags
     PUBLIC saga_engine saga_failpoint_none PkgConfig::CHECK)
 saga_test(recovery_test LINKS saga_engine_fixture)
 saga_test(key_table_test LINKS saga_start_keys)
+saga_test(roster_test LINKS saga_roster)
 foreach(test engine_test engine_request_test engine_tell_test)
     saga_test(${test} SOURCES ${test}.c trip_fixture.c LINKS saga_engine_fixture)
 endforeach()
