@@ -98,8 +98,9 @@ enum saga_log_table {
     SAGA_TABLE_KEYS,        /* start keys, in sorted runs */
     SAGA_TABLE_KEPT,        /* records that outlive their block */
     SAGA_TABLE_DEFINITIONS, /* definitions, by the LSN of their record */
+    SAGA_TABLE_OWED,        /* ends of which somebody is still to be told */
 };
-#define SAGA_LOG_TABLE_COUNT 5
+#define SAGA_LOG_TABLE_COUNT 6
 
 #define SAGA_ROW_KEY_BYTES_MAX 64
 /* A value of so many bytes takes a page of its own; more takes several in a row. */
@@ -117,7 +118,8 @@ void saga_log_remove(struct saga_log *log, enum saga_log_table table, struct sag
 struct saga_checkpoint {
     uint64_t lsn;     /* the tables are as of this record, or later; 0: there is no checkpoint */
     uint32_t epoch;   /* of that record */
-    int64_t epoch_ms; /* the engine's time at which that epoch began */
+    int64_t epoch_ms; /* the engine's time at which that epoch began, */
+    int64_t at_ms;    /* and that of the record */
 };
 struct saga_checkpoint saga_log_checkpoint(const struct saga_log *log);
 

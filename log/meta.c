@@ -19,6 +19,7 @@ enum {
     AT_CHECKPOINT = 80,
     AT_CHECKPOINT_EPOCH = 88,
     AT_CHECKPOINT_EPOCH_MS = 96,
+    AT_CHECKPOINT_MS = 104,
 };
 static const uint8_t magic[4] = {'S', 'G', 'M', 'T'};
 
@@ -40,6 +41,7 @@ void saga_meta_encode(const struct saga_meta *meta, uint8_t bytes[SAGA_META_BYTE
     saga_put64(bytes + AT_CHECKPOINT, meta->checkpoint.lsn);
     saga_put32(bytes + AT_CHECKPOINT_EPOCH, meta->checkpoint.epoch);
     saga_put64(bytes + AT_CHECKPOINT_EPOCH_MS, (uint64_t)meta->checkpoint.epoch_ms);
+    saga_put64(bytes + AT_CHECKPOINT_MS, (uint64_t)meta->checkpoint.at_ms);
     saga_put64(bytes + AT_CHECKSUM, checksum_of(bytes, SAGA_META_BYTES));
 }
 
@@ -83,6 +85,7 @@ enum saga_record_error saga_meta_decode(struct saga_meta *meta, const void *byte
         .lsn = saga_get64(at + AT_CHECKPOINT),
         .epoch = saga_get32(at + AT_CHECKPOINT_EPOCH),
         .epoch_ms = (int64_t)saga_get64(at + AT_CHECKPOINT_EPOCH_MS),
+        .at_ms = (int64_t)saga_get64(at + AT_CHECKPOINT_MS),
     };
     return numbers_agree(meta) ? SAGA_RECORD_OK : SAGA_RECORD_MALFORMED;
 }

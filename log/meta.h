@@ -26,6 +26,7 @@
  *    88          4        epoch of that record
  *    92          4        0
  *    96          8        when that epoch began, in ms since 1970 UTC (signed)
+ *    104         8        the record's own time, likewise
  *
  * A reader takes a longer row and ignores what it does not know; the first 16
  * bytes mean the same in every format.
@@ -38,7 +39,7 @@
 #include "log.h"
 #include "record.h"
 
-#define SAGA_META_BYTES 104
+#define SAGA_META_BYTES 112
 
 struct saga_meta {
     uint16_t format;

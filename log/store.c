@@ -22,6 +22,7 @@ static const char *const row_tables[SAGA_LOG_TABLE_COUNT + 1] = {
     [SAGA_TABLE_KEYS] = "keys",
     [SAGA_TABLE_KEPT] = "kept",
     [SAGA_TABLE_DEFINITIONS] = "definitions",
+    [SAGA_TABLE_OWED] = "owed",
 };
 
 struct saga_store {

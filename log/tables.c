@@ -5,6 +5,7 @@
 #include "bigendian.h"
 
 #define QUARANTINED 0x01
+#define ASKED       0x02
 
 /* Where things stand in a row of `open`; see tables.h. */
 enum {
@@ -105,7 +106,7 @@ size_t saga_open_row_encode(const struct saga_open_row *row, const struct saga *
     memcpy(key, row->id.bytes, SAGA_OPEN_KEY_BYTES);
     memset(value, 0, size);
     value[AT_FORMAT] = SAGA_TABLES_FORMAT;
-    value[AT_FLAGS] = row->quarantined ? QUARANTINED : 0;
+    value[AT_FLAGS] = (uint8_t)((row->quarantined ? QUARANTINED : 0) | (row->asked ? ASKED : 0));
     saga_put64(value + AT_STARTED_LSN, row->started_lsn);
     saga_put64(value + AT_LAST_LSN, row->last_lsn);
     saga_put64(value + AT_DEFINITION_LSN, row->definition_lsn);
@@ -166,6 +167,7 @@ enum saga_record_error saga_open_row_decode(struct saga_open_row *row, struct sa
         .last_lsn = saga_get64(at + AT_LAST_LSN),
         .definition_lsn = saga_get64(at + AT_DEFINITION_LSN),
         .quarantined = (at[AT_FLAGS] & QUARANTINED) != 0,
+        .asked = (at[AT_FLAGS] & ASKED) != 0,
     };
     memcpy(row->id.bytes, key.data, SAGA_OPEN_KEY_BYTES);
     const uint8_t step_count = at[AT_STEP_COUNT];
@@ -224,5 +226,35 @@ enum saga_record_error saga_done_row_decode(struct saga_done_row *row, struct sa
     };
     memcpy(row->id.bytes, name + 1, sizeof row->id.bytes);
     return row->started_lsn > 0 && row->started_lsn <= row->last_lsn ? SAGA_RECORD_OK
+                                                                     : SAGA_RECORD_MALFORMED;
+}
+
+/* ------------------------------------------------------------------- owed */
+
+enum { AT_OWED_STARTED_LSN = 8, AT_OWED_SAGA = 16 };
+
+void saga_owed_row_encode(const struct saga_owed_row *row, uint8_t key[SAGA_OWED_KEY_BYTES],
+                          uint8_t value[SAGA_OWED_VALUE_BYTES]) {
+    saga_put64(key, row->ended_lsn);
+    memset(value, 0, SAGA_OWED_VALUE_BYTES);
+    value[AT_FORMAT] = SAGA_TABLES_FORMAT;
+    saga_put64(value + AT_OWED_STARTED_LSN, row->started_lsn);
+    memcpy(value + AT_OWED_SAGA, row->id.bytes, sizeof row->id.bytes);
+}
+
+enum saga_record_error saga_owed_row_decode(struct saga_owed_row *row, struct saga_bytes key,
+                                            struct saga_bytes value) {
+    const uint8_t *at = value.data;
+    const enum saga_record_error error = check_format(value, SAGA_OWED_VALUE_BYTES);
+    if (error != SAGA_RECORD_OK) {
+        return error;
+    }
+    if (key.size != SAGA_OWED_KEY_BYTES || value.size != SAGA_OWED_VALUE_BYTES) {
+        return SAGA_RECORD_MALFORMED;
+    }
+    row->ended_lsn = saga_get64(key.data);
+    row->started_lsn = saga_get64(at + AT_OWED_STARTED_LSN);
+    memcpy(row->id.bytes, at + AT_OWED_SAGA, sizeof row->id.bytes);
+    return row->started_lsn > 0 && row->started_lsn < row->ended_lsn ? SAGA_RECORD_OK
                                                                      : SAGA_RECORD_MALFORMED;
 }

@@ -13,6 +13,7 @@
  *    offset      bytes    what
  *    0           1        format of the row: 1
  *    1           1        bit 0: out of service (quarantined); no state follows
+ *                         bit 1: its SAGA_STARTED names who is to be told of its end
  *    2           1        n: how many steps; 0 where no state follows
  *    3           1        0
  *    4           4        epoch that is folded into the state
@@ -60,6 +61,16 @@
  * key: 8 bytes, LSN of its DEFINITION_LOADED. Value: that record, as record.h encodes it.
  *
  *
+ * Table `owed`: a saga that has ended, of which somebody is still to be told
+ * --------------------------------------------------------------------------
+ * key: 8 bytes, LSN of its SAGA_ENDED.
+ *
+ *    0           1        format of the row: 1
+ *    1           7        0
+ *    8           8        LSN of its SAGA_STARTED, which names who
+ *    16          16       the saga's UUID
+ *
+ *
  * A row of a newer format is refused, naming both. Bytes that are 0 here are written so
  * and not looked at.
  *
@@ -84,6 +95,7 @@ struct saga_open_row {
     uint64_t last_lsn;
     uint64_t definition_lsn;
     bool quarantined;
+    bool asked; /* somebody is to be told of its end */
 };
 
 /* Writes the row of a saga, with its state: `row` has what the state has not. `state` may
@@ -121,5 +133,22 @@ void saga_done_row_encode(const struct saga_done_row *row, uint8_t key[SAGA_DONE
 /* Errors: TRUNCATED, MALFORMED, FORMAT_NEWER. */
 SAGA_CHECKED enum saga_record_error
 saga_done_row_decode(struct saga_done_row *row, struct saga_bytes key, struct saga_bytes value);
+
+#define SAGA_OWED_KEY_BYTES   8
+#define SAGA_OWED_VALUE_BYTES 32
+
+/* A row of `owed`. */
+struct saga_owed_row {
+    uint64_t ended_lsn;
+    uint64_t started_lsn;
+    struct saga_id id;
+};
+
+void saga_owed_row_encode(const struct saga_owed_row *row, uint8_t key[SAGA_OWED_KEY_BYTES],
+                          uint8_t value[SAGA_OWED_VALUE_BYTES]);
+
+/* Errors: TRUNCATED, MALFORMED, FORMAT_NEWER. */
+SAGA_CHECKED enum saga_record_error
+saga_owed_row_decode(struct saga_owed_row *row, struct saga_bytes key, struct saga_bytes value);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * Recovery: the log read from end to end, folded into a coordinator.
+ * Recovery: what the last checkpoint says, and the records after it, folded into a
+ * coordinator. Without a checkpoint: the log from end to end.
  *
  * There is no second algorithm: what is folded here is what a live daemon
  * folds, and what follows from it is what follows there.
@@ -19,13 +20,20 @@
 #include "coordinator.h"
 #include "error.h"
 #include "log.h"
+#include "tables.h"
 
 /* Who is told what was read. */
 struct saga_replay_hooks {
     void *context;
-    /* A DEFINITION_LOADED record: gives its plan to the coordinator. False: it
-     * cannot be read; sagas started by it are quarantined. */
-    bool (*definition)(void *context, const struct saga_record *record);
+    /* A DEFINITION_LOADED record: gives its plan to the coordinator, unless it has that of this LSN
+     * already. NULL: it cannot be read; sagas started by it are quarantined. */
+    const struct saga_plan *(*definition)(void *context, const struct saga_record *record);
+    /* A saga as the checkpoint has it, and what became of it. */
+    void (*restored)(void *context, const struct saga_open_row *row, enum saga_replay result);
+    /* An end, as the checkpoint has it, of which somebody is still to be told. */
+    void (*owed)(void *context, const struct saga_owed_row *row);
+    /* A saga that had ended before the checkpoint, and of which a record is about to be folded. */
+    void (*recalled)(void *context, const struct saga_done_row *row);
     /* Any other record, after it was folded in, and what became of it: for
      * indexes of the caller's own. */
     void (*folded)(void *context, const struct saga_record *record, enum saga_replay result);
@@ -39,10 +47,10 @@ struct saga_replay_options {
     const char *guard_path;
 };
 
-/* Reads everything. Errors: LOG_REFUSED (a record that cannot be trusted, or a
- * record of the log itself that cannot be), FULL (more open sagas than the
+/* Reads everything that the reader sees, and moves it. Errors: LOG_REFUSED (a record that cannot be
+ * trusted, or a record of the log itself that cannot be), FULL (more open sagas than the
  * coordinator's limit), FAILED (the guard file). */
-SAGA_CHECKED enum saga_error saga_replay_run(struct saga_log *log,
+SAGA_CHECKED enum saga_error saga_replay_run(struct saga_log_reader *reader,
                                              struct saga_coordinator *coordinator,
                                              const struct saga_replay_hooks *hooks,
                                              const struct saga_replay_options *options,

@@ -20,6 +20,7 @@ struct saga_roster {
     struct saga_roster_entry **places;
     uint64_t place_count; /* a power of two */
     uint64_t count;
+    uint64_t recalled;
     struct saga_roster_entry *oldest, *newest;
 };
 
@@ -160,6 +161,7 @@ void saga_roster_remove(struct saga_roster *roster, struct saga_roster_entry *en
     entry->next = roster->free;
     roster->free = entry;
     roster->count--;
+    roster->recalled -= entry->recalled;
 }
 
 struct saga_roster_entry *saga_roster_newest(const struct saga_roster *roster) {
@@ -172,4 +174,13 @@ struct saga_roster_entry *saga_roster_oldest(const struct saga_roster *roster) {
 
 uint64_t saga_roster_count(const struct saga_roster *roster) {
     return roster->count;
+}
+
+void saga_roster_recall(struct saga_roster *roster, struct saga_roster_entry *entry) {
+    roster->recalled += !entry->recalled;
+    entry->recalled = true;
+}
+
+uint64_t saga_roster_recalled(const struct saga_roster *roster) {
+    return roster->recalled;
 }

@@ -26,7 +26,7 @@ struct saga_roster_entry {
     uint8_t outcome;    /* enum saga_outcome; 0: open, or out of service */
     bool left_out;      /* do not fold it: it brought recovery down */
     bool has_row;       /* in the table `open` */
-    bool recalled;      /* has a row in `done` as well, of before it was heard of again */
+    bool recalled;      /* has a row in `done` as well; only by saga_roster_recall() */
     struct saga_roster_entry *older, *newer;
     struct saga_roster_entry *next; /* that has the same place in the table */
 };
@@ -55,5 +55,9 @@ struct saga_roster_entry *saga_roster_before(const struct saga_roster *roster,
                                              const struct saga_id *id);
 
 uint64_t saga_roster_count(const struct saga_roster *roster);
+
+/* Notes that the saga has a row in `done` as well; how many have. */
+void saga_roster_recall(struct saga_roster *roster, struct saga_roster_entry *entry);
+uint64_t saga_roster_recalled(const struct saga_roster *roster);
 
 #endif

@@ -123,19 +123,15 @@ static enum saga_error load_runs(struct saga_start_keys *keys, struct saga_log_r
     }
 }
 
-enum saga_error saga_start_keys_open(struct saga_start_keys **keys, struct saga_log *log,
+enum saga_error saga_start_keys_open(struct saga_start_keys **keys, struct saga_log_reader *reader,
                                      uint64_t seed, struct saga_fault *fault) {
     struct saga_start_keys *opened = calloc(1, sizeof *opened);
-    struct saga_log_reader *reader;
     if (opened == NULL) {
         return saga_fault_set(fault, SAGA_ERROR_FAILED, "no memory for the start keys");
     }
     opened->seed = seed;
     opened->next_number = 1;
-    enum saga_error error = saga_log_committed(log, &reader, fault);
-    if (error == SAGA_OK) {
-        error = load_seed(opened, reader, fault);
-    }
+    enum saga_error error = load_seed(opened, reader, fault);
     if (error == SAGA_OK) {
         error = load_runs(opened, reader, fault);
     }

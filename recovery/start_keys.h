@@ -26,7 +26,7 @@ struct saga_start_keys;
 /* Reads which runs there are. `seed`: secret, so that nobody can craft keys that collide; a log
  * that has runs has its own. Errors: LOG_REFUSED, FAILED. */
 SAGA_CHECKED enum saga_error saga_start_keys_open(struct saga_start_keys **keys,
-                                                  struct saga_log *log, uint64_t seed,
+                                                  struct saga_log_reader *reader, uint64_t seed,
                                                   struct saga_fault *fault);
 void saga_start_keys_close(struct saga_start_keys *keys);
 

@@ -550,15 +550,18 @@ START_TEST(a_state_that_cannot_be_is_not_taken) {
 END_TEST
 
 START_TEST(more_stored_sagas_than_there_is_room_for_are_refused) {
-    struct stored stored[3];
-    for (uint32_t i = 0; i < 3; i++) {
+    struct stored stored[5];
+    for (uint32_t i = 0; i < 5; i++) {
         ck_assert_int_eq(start(i), SAGA_ANSWER_TAKEN);
         store(&stored[i], i);
     }
-    open_coordinator(2, 1000);
-    ck_assert_int_eq(saga_coordinator_restore(coordinator, state_of(&stored[0])), SAGA_REPLAYED);
-    ck_assert_int_eq(saga_coordinator_restore(coordinator, state_of(&stored[1])), SAGA_REPLAYED);
-    ck_assert_int_eq(saga_coordinator_restore(coordinator, state_of(&stored[2])), SAGA_REPLAY_FULL);
+    open_coordinator(2, 1000); /* so many may be started, and twice as many be there */
+    for (uint32_t i = 0; i < 4; i++) {
+        ck_assert_int_eq(saga_coordinator_restore(coordinator, state_of(&stored[i])),
+                         SAGA_REPLAYED);
+    }
+    ck_assert_int_eq(saga_coordinator_restore(coordinator, state_of(&stored[4])), SAGA_REPLAY_FULL);
+    ck_assert_int_eq(start(100), SAGA_ANSWER_FULL);
 }
 END_TEST
 
@@ -872,7 +875,8 @@ START_TEST(hostile_records_of_the_log_itself_are_refused) {
     ck_assert_int_eq(saga_coordinator_replay(coordinator, &begun), SAGA_REPLAY_ILLEGAL);
     begun.verdict = 0;
     ck_assert_int_eq(saga_coordinator_replay(coordinator, &begun), SAGA_REPLAYED);
-    ck_assert_int_eq(saga_coordinator_replay(coordinator, &begun), SAGA_REPLAY_ILLEGAL); /* again */
+    begun.epoch = 1;
+    ck_assert_int_eq(saga_coordinator_replay(coordinator, &begun), SAGA_REPLAY_ILLEGAL);
 }
 END_TEST
 

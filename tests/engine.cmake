@@ -1,7 +1,6 @@
 # The engine and recovery.
 saga_test(ids_test LINKS saga_engine saga_failpoint_none)
-saga_test(catalog_test LINKS saga_engine saga_failpoint_none)
-saga_test(outcomes_test LINKS saga_engine saga_failpoint_none)
+saga_test(outcomes_test LINKS saga_roster)
 
 # An engine whose clock, random numbers and participants are the test's; and one that knows a saga.
 add_library(saga_engine_fixture STATIC engine_fixture.c scratch.c)

@@ -81,7 +81,7 @@ enum { PRODUCERS = 4, REQUESTS = 20000 };
 
 struct producer {
     struct saga_inbox *inbox;
-    struct saga_request *requests; /* REQUESTS of them; `cursor` numbers them */
+    struct saga_request *requests; /* REQUESTS of them; `limit` numbers them */
     pthread_t thread;
 };
 
@@ -89,10 +89,10 @@ static void *produce(void *context) {
     struct producer *producer = context;
     for (size_t i = 0; i < REQUESTS; i++) {
         producer->requests[i].context = producer;
-        producer->requests[i].cursor = i;
+        producer->requests[i].limit = i;
         if (i % 3 == 1 && i + 1 < REQUESTS) { /* now and then two at once */
             producer->requests[i + 1].context = producer;
-            producer->requests[i + 1].cursor = i + 1;
+            producer->requests[i + 1].limit = i + 1;
             producer->requests[i].next = &producer->requests[i + 1];
             saga_inbox_put(producer->inbox, &producer->requests[i]);
             i++;
@@ -122,7 +122,7 @@ START_TEST(many_threads_may_put) {
         while (request != NULL) {
             struct saga_request *following = request->next;
             const size_t from = (size_t)((struct producer *)request->context - producers);
-            ck_assert_uint_eq(request->cursor, next[from]);
+            ck_assert_uint_eq(request->limit, next[from]);
             next[from]++;
             taken++;
             request = following;

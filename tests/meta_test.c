@@ -18,7 +18,10 @@ static const struct saga_meta whole = {
     .block_count = 77,
     .epoch = 5,
     .transaction = 0x1020304050607,
-    .checkpoint = {.lsn = 0x12345678, .epoch = 4, .epoch_ms = 1767225600000},
+    .checkpoint = {.lsn = 0x12345678,
+                   .epoch = 4,
+                   .epoch_ms = 1767225600000,
+                   .at_ms = 1767225600777},
 };
 
 START_TEST(damaged_and_cut_rows_are_refused) {

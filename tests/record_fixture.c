@@ -159,4 +159,5 @@ void meta_assert_same(const struct saga_meta *a, const struct saga_meta *b) {
     ck_assert_uint_eq(a->checkpoint.lsn, b->checkpoint.lsn);
     ck_assert_uint_eq(a->checkpoint.epoch, b->checkpoint.epoch);
     ck_assert_int_eq(a->checkpoint.epoch_ms, b->checkpoint.epoch_ms);
+    ck_assert_int_eq(a->checkpoint.at_ms, b->checkpoint.at_ms);
 }

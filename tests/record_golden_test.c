@@ -267,7 +267,7 @@ static const struct saga_meta golden_row = {
     .block_count = 77,
     .epoch = 5,
     .transaction = 0x1020304050607,
-    .checkpoint = {.lsn = 1007, .epoch = 1, .epoch_ms = 1767225600000},
+    .checkpoint = {.lsn = 1007, .epoch = 1, .epoch_ms = 1767225600000, .at_ms = 1767225600777},
 };
 
 static size_t golden_meta(uint8_t *bytes) {

@@ -371,7 +371,7 @@ END_TEST
 START_TEST(more_open_sagas_than_the_limit_are_an_error_not_a_loss) {
     struct saga_fault fault = {0};
     uint64_t definition = begin_log();
-    for (uint8_t i = 0; i < 101; i++) {
+    for (uint8_t i = 0; i < 201; i++) { /* twice the limit, and one */
         (void)put_command(i, put_start(i, definition), 0);
     }
     end_log();
@@ -474,13 +474,14 @@ START_TEST(nothing_is_decided_for_a_saga_that_stopped_recovery) {
 END_TEST
 
 /* Dies in the second definition, as by a fault of the parser. */
-static bool die_of_a_definition(void *context, const struct saga_record *record) {
+static const struct saga_plan *die_of_a_definition(void *context,
+                                                   const struct saga_record *record) {
     unsigned *count = context;
     (void)record;
     if (++*count == 2) {
         (void)raise(SIGKILL);
     }
-    return false;
+    return NULL;
 }
 
 static void note_nothing(void *context, const struct saga_record *record, enum saga_replay result) {
@@ -509,8 +510,10 @@ static void die_in_a_recovery(void) {
                                                 .quarantined = blame_nobody};
         const struct saga_replay_options options = {.guard_path = guard_path};
         void *memory = calloc(1, saga_coordinator_size(&limits));
+        struct saga_log_reader *reader;
         world_open_log();
-        _exit(saga_replay_run(world.log, saga_coordinator_init(memory, &limits), &hooks, &options,
+        ck_assert_int_eq(saga_log_committed(world.log, &reader, &fault), SAGA_OK);
+        _exit(saga_replay_run(reader, saga_coordinator_init(memory, &limits), &hooks, &options,
                               &fault) == SAGA_OK);
     }
     int status = 0;

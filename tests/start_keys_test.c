@@ -14,8 +14,10 @@ static struct saga_start_keys *keys;
 
 static void open_keys(uint64_t seed) {
     struct saga_fault fault = {0};
+    struct saga_log_reader *reader;
     the_log = scene_open();
-    ck_assert_msg(saga_start_keys_open(&keys, the_log, seed, &fault) == SAGA_OK, "%s", fault.text);
+    ck_assert_int_eq(saga_log_committed(the_log, &reader, &fault), SAGA_OK);
+    ck_assert_msg(saga_start_keys_open(&keys, reader, seed, &fault) == SAGA_OK, "%s", fault.text);
 }
 
 static void close_keys(void) {

@@ -39,13 +39,13 @@ static void print_saga(struct saga_output *output, const struct saga_story *stor
     if (story->chain.count > 0) {
         (void)saga_time_text(story->chain.records[0].wall_ms, time);
     }
-    print_row(output, saga_trace_id(&story->entry->id, id), name, story->entry->status,
+    print_row(output, saga_trace_id(&story->entry.id, id), name, story->entry.status,
               saga_story_reason(story), time, saga_story_span(story, span));
 }
 
 static enum saga_error list_one(struct saga_session *session,
                                 const struct saga_recollection *recollection,
-                                const struct saga_catalog_entry *entry) {
+                                const struct saga_census_line *entry) {
     struct saga_story story;
     enum saga_error error =
         saga_story_open(&story, session->log, recollection, entry, false, &session->fault);
@@ -68,13 +68,17 @@ enum saga_error saga_list_run(struct saga_session *session) {
     struct saga_recollection recollection;
     enum saga_error error = saga_recollection_open(&recollection, session->log, &session->fault);
     if (error == SAGA_OK) {
-        const struct saga_catalog *catalog = recollection.recall->catalog;
+        struct saga_census census;
+        struct saga_census_line line;
         if (!session->json) {
             print_row(&session->output, "ID", "SAGA", "STATUS", "REASON", "STARTED", "TOOK");
         }
-        for (uint64_t i = saga_catalog_count(catalog); i > 0 && error == SAGA_OK; i--) {
-            error = list_one(session, &recollection, saga_catalog_at(catalog, i));
+        error = saga_recollection_walk(&recollection, &census, &session->fault);
+        while (error == SAGA_OK &&
+               (error = saga_census_next(&census, &line, &session->fault)) == SAGA_OK) {
+            error = list_one(session, &recollection, &line);
         }
+        error = error == SAGA_ERROR_NOT_FOUND ? SAGA_OK : error;
     }
     saga_recollection_close(&recollection);
     return error;

@@ -27,8 +27,8 @@ static void note_problem(void *context, const struct saga_id *id, const char *wh
     (void)snprintf(problem->why, sizeof problem->why, "%s", why);
 }
 
-static enum saga_error recall(struct saga_recollection *recollection, struct saga_log *log,
-                              uint32_t sagas_max, struct saga_fault *fault) {
+static enum saga_error recall(struct saga_recollection *recollection, uint32_t sagas_max,
+                              struct saga_fault *fault) {
     const struct saga_recall_options options = {
         .limits =
             {
@@ -42,16 +42,21 @@ static enum saga_error recall(struct saga_recollection *recollection, struct sag
     };
     recollection->problem_count = 0;
     recollection->forgetful = false;
-    return saga_recall_open(&recollection->recall, log, &options, fault);
+    return saga_recall_open(&recollection->recall, recollection->reader, &options, fault);
 }
 
 enum saga_error saga_recollection_open(struct saga_recollection *recollection, struct saga_log *log,
                                        struct saga_fault *fault) {
     *recollection = (struct saga_recollection){0};
-    enum saga_error error = SAGA_ERROR_FULL;
+    enum saga_error error = saga_log_reader_open(log, &recollection->reader, fault);
+    if (error != SAGA_OK) {
+        recollection->reader = NULL;
+        return error;
+    }
+    error = SAGA_ERROR_FULL;
     for (uint32_t most = SAGAS_FIRST; error == SAGA_ERROR_FULL && most < SAGAS_MOST;
          most *= SAGAS_FACTOR) {
-        error = recall(recollection, log, most, fault);
+        error = recall(recollection, most, fault);
     }
     if (error == SAGA_OK && recollection->forgetful) {
         return saga_fault_set(fault, SAGA_ERROR_FAILED, "no memory for what is wrong in this log");
@@ -64,6 +69,9 @@ enum saga_error saga_recollection_open(struct saga_recollection *recollection, s
 
 void saga_recollection_close(struct saga_recollection *recollection) {
     saga_recall_close(recollection->recall);
+    if (recollection->reader != NULL) {
+        saga_log_reader_close(recollection->reader);
+    }
     free(recollection->problems);
     *recollection = (struct saga_recollection){0};
 }
@@ -79,10 +87,17 @@ const char *saga_recollection_problem(const struct saga_recollection *recollecti
 }
 
 uint64_t saga_recollection_quarantined(const struct saga_recollection *recollection) {
-    const struct saga_catalog *catalog = recollection->recall->catalog;
+    const struct saga_roster *roster = recollection->recall->roster;
     uint64_t count = 0;
-    for (uint64_t i = saga_catalog_count(catalog); i > 0; i--) {
-        count += strcmp(saga_catalog_at(catalog, i)->status, "quarantined") == 0;
+    for (const struct saga_roster_entry *entry = saga_roster_newest(roster); entry != NULL;
+         entry = entry->older) {
+        count += strcmp(entry->status, "quarantined") == 0;
     }
     return count;
+}
+
+enum saga_error saga_recollection_walk(const struct saga_recollection *recollection,
+                                       struct saga_census *census, struct saga_fault *fault) {
+    return saga_census_begin(census, recollection->recall->roster, recollection->reader, NULL, NULL,
+                             fault);
 }

@@ -9,6 +9,7 @@
 #ifndef SAGA_RECOLLECTION_H
 #define SAGA_RECOLLECTION_H
 
+#include "census.h"
 #include "recall.h"
 
 /* A saga (or a definition: no id) that makes no sense, and why. */
@@ -18,6 +19,7 @@ struct saga_problem {
 };
 
 struct saga_recollection {
+    struct saga_log_reader *reader; /* all of it is as of this view */
     struct saga_recall *recall;
     struct saga_problem *problems; /* in the order in which they were met */
     size_t problem_count;
@@ -36,5 +38,11 @@ const char *saga_recollection_problem(const struct saga_recollection *recollecti
 
 /* How many sagas are out of service. */
 uint64_t saga_recollection_quarantined(const struct saga_recollection *recollection);
+
+/* A walk over all sagas, the newest first; goes on with saga_census_next(). Errors: LOG_REFUSED,
+ * FAILED. */
+SAGA_CHECKED enum saga_error saga_recollection_walk(const struct saga_recollection *recollection,
+                                                    struct saga_census *census,
+                                                    struct saga_fault *fault);
 
 #endif

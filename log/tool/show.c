@@ -40,23 +40,30 @@ static enum saga_error refuse(struct saga_session *session, uint64_t matches,
 }
 
 /* The only saga whose id has `part` in it. */
-static enum saga_error find(struct saga_session *session, const struct saga_catalog *catalog,
-                            const struct saga_catalog_entry **found) {
+static enum saga_error find(struct saga_session *session,
+                            const struct saga_recollection *recollection,
+                            struct saga_census_line *found) {
     char part[SAGA_ID_TEXT_SIZE];
     char id[SAGA_ID_TEXT_SIZE];
     char candidates[CANDIDATES_MAX * (SAGA_ID_TEXT_SIZE + 1)] = "";
     uint64_t matches = 0;
     size_t used = 0;
     const bool possible = wanted(session->argument, part);
-    for (uint64_t i = possible ? saga_catalog_count(catalog) : 0; i > 0; i--) {
-        const struct saga_catalog_entry *entry = saga_catalog_at(catalog, i);
-        if (strstr(saga_id_text(&entry->id, id), part) == NULL) {
+    struct saga_census census;
+    struct saga_census_line line;
+    enum saga_error error = saga_recollection_walk(recollection, &census, &session->fault);
+    while (possible && error == SAGA_OK &&
+           (error = saga_census_next(&census, &line, &session->fault)) == SAGA_OK) {
+        if (strstr(saga_id_text(&line.id, id), part) == NULL) {
             continue;
         }
-        *found = entry;
+        *found = line;
         if (matches++ < CANDIDATES_MAX) {
             used += (size_t)snprintf(candidates + used, sizeof candidates - used, " %s", id);
         }
+    }
+    if (error != SAGA_OK && error != SAGA_ERROR_NOT_FOUND) {
+        return error;
     }
     return matches == 1 ? SAGA_OK : refuse(session, matches, candidates);
 }
@@ -85,16 +92,16 @@ static json_t *whole_json(const struct saga_story *story, const char *problem) {
 
 static enum saga_error show(struct saga_session *session,
                             const struct saga_recollection *recollection) {
-    const struct saga_catalog_entry *entry = NULL;
+    struct saga_census_line entry;
     struct saga_story story;
-    enum saga_error error = find(session, recollection->recall->catalog, &entry);
+    enum saga_error error = find(session, recollection, &entry);
     if (error == SAGA_OK) {
-        error = saga_story_open(&story, session->log, recollection, entry, true, &session->fault);
+        error = saga_story_open(&story, session->log, recollection, &entry, true, &session->fault);
     }
     if (error != SAGA_OK) {
         return error;
     }
-    const char *problem = saga_recollection_problem(recollection, &entry->id);
+    const char *problem = saga_recollection_problem(recollection, &entry.id);
     if (session->json) {
         error = saga_output_json(&session->output, whole_json(&story, problem), &session->fault);
     } else {

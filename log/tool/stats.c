@@ -52,15 +52,18 @@ static enum saga_error count_sagas(struct saga_session *session, struct counts *
     struct saga_recollection recollection;
     enum saga_error error = saga_recollection_open(&recollection, session->log, &session->fault);
     if (error == SAGA_OK) {
-        const struct saga_catalog *catalog = recollection.recall->catalog;
+        struct saga_census census;
+        struct saga_census_line line;
         counts->definitions = recollection.recall->report.definitions;
-        counts->sagas = saga_catalog_count(catalog);
-        for (uint64_t i = 1; i <= counts->sagas; i++) {
+        error = saga_recollection_walk(&recollection, &census, &session->fault);
+        while (error == SAGA_OK &&
+               (error = saga_census_next(&census, &line, &session->fault)) == SAGA_OK) {
+            counts->sagas++;
             for (size_t j = 0; j < STATUS_COUNT; j++) {
-                counts->by_status[j] +=
-                    strcmp(saga_catalog_at(catalog, i)->status, statuses[j]) == 0;
+                counts->by_status[j] += strcmp(line.status, statuses[j]) == 0;
             }
         }
+        error = error == SAGA_ERROR_NOT_FOUND ? SAGA_OK : error;
     }
     saga_recollection_close(&recollection);
     return error;

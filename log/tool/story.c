@@ -37,7 +37,7 @@ static enum saga_error search(struct saga_story *story, struct saga_fault *fault
     enum saga_error error;
     saga_log_reader_seek(story->reader, saga_log_reader_first(story->reader));
     while ((error = saga_log_reader_next(story->reader, &record, fault)) == SAGA_OK) {
-        if (same_saga(&record.saga, &story->entry->id)) {
+        if (same_saga(&record.saga, &story->entry.id)) {
             error = add(&story->chain, &room, &record, fault);
             if (error != SAGA_OK) {
                 return error;
@@ -49,8 +49,8 @@ static enum saga_error search(struct saga_story *story, struct saga_fault *fault
 
 static enum saga_error read_records(struct saga_story *story, bool may_search,
                                     struct saga_fault *fault) {
-    enum saga_error error = saga_chain_read(&story->chain, story->reader, &story->entry->id,
-                                            story->entry->last_lsn, fault);
+    enum saga_error error = saga_chain_read(&story->chain, story->reader, &story->entry.id,
+                                            story->entry.last_lsn, fault);
     /* A recollection has read every record: it is the links that are wrong. */
     if (error == SAGA_ERROR_LOG_REFUSED) {
         error = may_search ? search(story, fault) : SAGA_OK;
@@ -70,10 +70,10 @@ static enum saga_error fold(struct saga_story *story, struct saga_fault *fault) 
 
 enum saga_error saga_story_open(struct saga_story *story, struct saga_log *log,
                                 const struct saga_recollection *recollection,
-                                const struct saga_catalog_entry *entry, bool may_search,
+                                const struct saga_census_line *entry, bool may_search,
                                 struct saga_fault *fault) {
     *story = (struct saga_story){
-        .entry = entry,
+        .entry = *entry,
         .definition = saga_registry_at(recollection->recall->registry, entry->definition_lsn),
     };
     enum saga_error error = saga_log_reader_open(log, &story->reader, fault);
@@ -104,11 +104,11 @@ void saga_story_close(struct saga_story *story) {
 
 json_t *saga_story_json(const struct saga_story *story) {
     const struct saga_view view = {
-        .id = story->entry->id,
+        .id = story->entry.id,
         .chain = story->chain.count > 0 ? &story->chain : NULL,
         .saga = story->saga,
         .definition = story->definition,
-        .status = story->entry->status,
+        .status = story->entry.status,
     };
     return saga_view_json(&view);
 }

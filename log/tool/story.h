@@ -17,7 +17,7 @@
 #include "recollection.h"
 
 struct saga_story {
-    const struct saga_catalog_entry *entry;
+    struct saga_census_line entry;
     const struct saga_definition *definition; /* NULL: cannot be had */
     struct saga_log_reader *reader;
     struct saga_chain chain; /* count 0: cannot be had */
@@ -29,7 +29,7 @@ struct saga_story {
  * none. Errors: FAILED, LOG_REFUSED (what is searched cannot be read). */
 SAGA_CHECKED enum saga_error saga_story_open(struct saga_story *story, struct saga_log *log,
                                              const struct saga_recollection *recollection,
-                                             const struct saga_catalog_entry *entry, bool search,
+                                             const struct saga_census_line *entry, bool search,
                                              struct saga_fault *fault);
 void saga_story_close(struct saga_story *story);
 

@@ -219,12 +219,12 @@ static void write_header(FILE *out, const struct saga_story *story, const char *
     char time[SAGA_TIME_TEXT_SIZE];
     char span[SAGA_SPAN_TEXT_SIZE];
     const char *reason = saga_story_reason(story);
-    (void)fprintf(out, "saga %s  ", saga_id_text(&story->entry->id, id));
+    (void)fprintf(out, "saga %s  ", saga_id_text(&story->entry.id, id));
     saga_escape(out, saga_story_name(story), strlen(saga_story_name(story)), SAGA_COLUMNS_ALL);
     if (story->definition != NULL) {
         (void)fprintf(out, " version %" PRIu32, story->definition->version);
     }
-    (void)fprintf(out, "\n%s", story->entry->status);
+    (void)fprintf(out, "\n%s", story->entry.status);
     if (*reason != '\0') {
         (void)fprintf(out, " (%s)", reason);
     }

@@ -338,7 +338,7 @@ static enum saga_need list(struct saga_exchange *exchange) {
         return REFUSE(exchange, SAGA_PROBLEM_INVALID, "'limit' is a number from 1 to %d",
                       SAGA_PAGE_MAX);
     }
-    if (cursor != NULL && (exchange->request.cursor = number_of(cursor, INT64_MAX)) == 0) {
+    if (cursor != NULL && !saga_id_parse(cursor, strlen(cursor), &exchange->request.id)) {
         return REFUSE(exchange, SAGA_PROBLEM_INVALID,
                       "'cursor' is not one that an answer gave as next_cursor");
     }
@@ -357,7 +357,7 @@ static enum saga_need list(struct saga_exchange *exchange) {
 static enum saga_need listed(struct saga_exchange *exchange) {
     const size_t rows = exchange->request.limit - 1;
     json_t *sagas = json_array();
-    char cursor[32];
+    char cursor[SAGA_ID_TEXT_SIZE];
     const bool more = exchange->request.listing_count > rows;
     const size_t count = more ? rows : exchange->request.listing_count;
     for (size_t i = 0; i < count; i++) {
@@ -367,7 +367,7 @@ static enum saga_need listed(struct saga_exchange *exchange) {
         }
     }
     if (more) {
-        (void)snprintf(cursor, sizeof cursor, "%" PRIu64, exchange->page[count - 1].position);
+        (void)saga_id_text(&exchange->page[count - 1].id, cursor);
     }
     saga_response_json(
         &exchange->response, 200,

@@ -116,18 +116,24 @@ static size_t place(size_t *offset, size_t count, size_t size) {
     return here;
 }
 
+/* Recovery may have sagas in their present state beside others that are still to end by the records
+ * that follow: as many again, at the most. */
+static uint32_t places_max(const struct saga_limits *limits) {
+    return 2 * limits->sagas_max;
+}
+
 static struct layout layout_of(const struct saga_limits *limits) {
     struct layout layout;
     size_t offset = aligned(sizeof(struct saga_coordinator));
-    layout.slots = place(&offset, limits->sagas_max, sizeof(struct slot *));
-    layout.free_places = place(&offset, limits->sagas_max, sizeof(uint32_t));
-    layout.index = place(&offset, index_size(limits->sagas_max), sizeof(uint32_t));
-    layout.heap = place(&offset, limits->sagas_max, sizeof(struct saga_timer));
-    layout.places = place(&offset, limits->sagas_max, sizeof(uint32_t));
+    layout.slots = place(&offset, places_max(limits), sizeof(struct slot *));
+    layout.free_places = place(&offset, places_max(limits), sizeof(uint32_t));
+    layout.index = place(&offset, index_size(places_max(limits)), sizeof(uint32_t));
+    layout.heap = place(&offset, places_max(limits), sizeof(struct saga_timer));
+    layout.places = place(&offset, places_max(limits), sizeof(uint32_t));
     layout.plans = place(&offset, limits->plans_max, sizeof(struct saga_plan *));
     layout.lines = place(&offset, limits->participants_max, sizeof(struct line));
     layout.pool = offset;
-    layout.end = offset + (size_t)limits->sagas_max * aligned(slot_size(SAGA_STEPS_MAX));
+    layout.end = offset + (size_t)places_max(limits) * aligned(slot_size(SAGA_STEPS_MAX));
     return layout;
 }
 
@@ -145,7 +151,7 @@ struct saga_coordinator *saga_coordinator_init(void *memory, const struct saga_l
     coordinator->slots = (struct slot **)(void *)(base + layout.slots);
     coordinator->free_places = (uint32_t *)(void *)(base + layout.free_places);
     coordinator->index = (uint32_t *)(void *)(base + layout.index);
-    coordinator->index_mask = index_size(limits->sagas_max) - 1;
+    coordinator->index_mask = index_size(places_max(limits)) - 1;
     coordinator->plans = (const struct saga_plan **)(void *)(base + layout.plans);
     coordinator->lines = (struct line *)(void *)(base + layout.lines);
     saga_timers_init(&coordinator->timers, (struct saga_timer *)(void *)(base + layout.heap),
@@ -244,7 +250,7 @@ static struct slot *slot_take(struct saga_coordinator *coordinator, const struct
     uint32_t number;
     if (coordinator->free_count > 0) {
         number = coordinator->free_places[coordinator->free_count - 1];
-    } else if (coordinator->places_used < coordinator->limits.sagas_max) {
+    } else if (coordinator->places_used < places_max(&coordinator->limits)) {
         number = coordinator->places_used;
     } else {
         return NULL;
@@ -511,7 +517,9 @@ static enum saga_answer start(struct saga_coordinator *coordinator,
         .content = input->event.content,
     };
     require(find(coordinator, &input->saga) == NULL);
-    struct slot *slot = slot_take(coordinator, input->plan);
+    struct slot *slot = coordinator->counters.open < coordinator->limits.sagas_max
+                            ? slot_take(coordinator, input->plan)
+                            : NULL;
     if (slot == NULL) {
         return SAGA_ANSWER_FULL;
     }
@@ -878,7 +886,7 @@ static void doubt_open_attempts(struct slot *slot) {
 
 static enum saga_replay replay_epoch(struct saga_coordinator *coordinator,
                                      const struct saga_record *record) {
-    if (record->epoch <= coordinator->epoch) {
+    if (record->epoch < coordinator->epoch) {
         return SAGA_REPLAY_ILLEGAL;
     }
     for (uint32_t i = 0; i < coordinator->places_used; i++) {

@@ -26,7 +26,7 @@ struct saga_coordinator;
 
 /* Every one is a number, and who reaches it is told so. */
 struct saga_limits {
-    uint32_t sagas_max;         /* open at a time */
+    uint32_t sagas_max;         /* open at a time; a log may have up to twice as many */
     uint32_t plans_max;         /* definitions ever loaded in this log */
     uint32_t participants_max;  /* saga_plan_step.participant is below this */
     uint32_t resend_per_second; /* commands sent again after a restart */
@@ -114,6 +114,7 @@ enum saga_replay {
     SAGA_REPLAY_FULL,        /* more open sagas than the limit */
     SAGA_REPLAY_ILLEGAL,     /* a record of the log itself that cannot be */
     SAGA_REPLAY_LEFT_OUT,    /* recovery's own: not replayed, since it brought recovery down */
+    SAGA_REPLAY_KNOWN,       /* recovery's own: the saga's stored state has it already */
 };
 
 /* Folds one record of the log in. Writes nothing; decides nothing. An EPOCH_STARTED is

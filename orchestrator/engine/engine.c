@@ -72,6 +72,7 @@ bool saga_engine_batch_full(const struct saga_engine *engine) {
 
 bool saga_engine_pending(const struct saga_engine *engine) {
     return engine->pending_count > 0 || engine->tell_due ||
+           saga_checkpointer_busy(engine->checkpointer) ||
            saga_log_durable(engine->log) + 1 < saga_log_next_lsn(engine->log);
 }
 
@@ -169,16 +170,29 @@ static size_t release(struct saga_engine *engine, struct pending *pending, size_
     return refused;
 }
 
+/* The checkpointer's share of the batch. */
+static enum saga_error checkpoint(struct saga_engine *engine, struct saga_fault *fault) {
+    const struct saga_checkpoint_moment moment = {
+        .at_ms = saga_coordinator_now(engine->coordinator),
+        .epoch = engine->epoch,
+        .epoch_ms = engine->epoch_ms,
+    };
+    return saga_checkpointer_slice(engine->checkpointer, &moment, fault);
+}
+
 static enum saga_error flush(struct saga_engine *engine, struct saga_fault *fault) {
     uint64_t records = batch_records(engine);
-    if (records == 0) {
+    if (records == 0 && !saga_checkpointer_busy(engine->checkpointer)) {
         return SAGA_OK;
     }
-    enum saga_error error = saga_log_flush(engine->log, fault);
+    enum saga_error error = checkpoint(engine, fault);
+    if (error == SAGA_OK) {
+        error = saga_log_flush(engine->log, fault);
+    }
     if (error != SAGA_OK) {
         return error;
     }
-    engine->stats.batches++;
+    engine->stats.batches += records > 0;
     if (records > engine->stats.batch_records_max) {
         engine->stats.batch_records_max = records;
     }
@@ -229,15 +243,39 @@ enum saga_error saga_engine_commit(struct saga_engine *engine, struct saga_momen
 
 static enum saga_error begin_epoch(struct saga_engine *engine, struct saga_moment now,
                                    struct saga_fault *fault) {
-    int64_t seen_ms = saga_coordinator_now(engine->coordinator);
+    int64_t seen_ms = engine->recall->report.last_ms;
     int64_t begin_ms = now.wall_ms > seen_ms ? now.wall_ms : seen_ms;
     struct saga_input input;
     engine->base_ms = begin_ms - now.boot_ms;
     engine->epoch = saga_log_epoch(engine->log) + 1;
     input = saga_turn_input(engine, SAGA_DOOR_EPOCH, now);
     engine->epoch_lsn = input.next_lsn;
+    engine->epoch_ms = input.event.at_ms;
     (void)saga_turn_step(engine, &input, now);
     return saga_engine_commit(engine, now, fault);
+}
+
+/* The definitions after the checkpoint are not in its table yet. */
+static enum saga_error open_checkpointer(struct saga_engine *engine, struct saga_fault *fault) {
+    const struct saga_checkpoint_sources sources = {
+        .log = engine->log,
+        .coordinator = engine->coordinator,
+        .roster = engine->roster,
+        .keys = engine->keys,
+        .outcomes = engine->outcomes,
+    };
+    const enum saga_error error =
+        saga_checkpointer_open(&engine->checkpointer, &sources, &engine->config.checkpoints, fault);
+    if (error != SAGA_OK) {
+        return error;
+    }
+    for (uint32_t i = 0; i < saga_registry_count(engine->registry); i++) {
+        const uint64_t lsn = saga_registry_nth(engine->registry, i)->plan.definition_lsn;
+        if (lsn > saga_log_checkpoint(engine->log).lsn) {
+            saga_checkpointer_define(engine->checkpointer, lsn);
+        }
+    }
+    return SAGA_OK;
 }
 
 static enum saga_error recover(struct saga_engine *engine, struct saga_moment now,
@@ -247,16 +285,22 @@ static enum saga_error recover(struct saga_engine *engine, struct saga_moment no
         .hash_seed = engine->config.hash_seed,
         .guard_path = engine->config.guard_path,
     };
-    enum saga_error error = saga_recall_open(&engine->recall, engine->log, &options, fault);
+    struct saga_log_reader *reader;
+    enum saga_error error = saga_log_committed(engine->log, &reader, fault);
+    if (error == SAGA_OK) {
+        error = saga_recall_open(&engine->recall, reader, &options, fault);
+    }
     if (error != SAGA_OK) {
         return error;
     }
     *report = engine->recall->report;
     engine->coordinator = engine->recall->coordinator;
-    engine->catalog = engine->recall->catalog;
+    engine->roster = engine->recall->roster;
+    engine->keys = engine->recall->keys;
     engine->registry = engine->recall->registry;
     engine->outcomes = engine->recall->outcomes;
-    return begin_epoch(engine, now, fault);
+    error = open_checkpointer(engine, fault);
+    return error == SAGA_OK ? begin_epoch(engine, now, fault) : error;
 }
 
 void saga_engine_config_default(struct saga_engine_config *config) {
@@ -269,6 +313,7 @@ void saga_engine_config_default(struct saga_engine_config *config) {
                 .resend_per_second = 20000,
             },
         .full_percent = SAGA_LOG_FULL_PERCENT,
+        .checkpoints = saga_checkpoint_pace_default,
     };
 }
 
@@ -300,6 +345,7 @@ void saga_engine_close(struct saga_engine *engine) {
     if (engine == NULL) {
         return;
     }
+    saga_checkpointer_close(engine->checkpointer);
     saga_recall_close(engine->recall);
     free(engine->pending);
     free(engine);
@@ -325,6 +371,7 @@ static enum saga_error log_definition(struct saga_engine *engine,
     bool defined = saga_coordinator_define(engine->coordinator, &definition->plan);
     assert(defined); /* the registry has the same limit */
     saga_turn_append(engine, &record);
+    saga_checkpointer_define(engine->checkpointer, record.lsn);
     return SAGA_OK;
 }
 

@@ -23,6 +23,7 @@
 #ifndef SAGA_ENGINE_H
 #define SAGA_ENGINE_H
 
+#include "checkpointer.h"
 #include "coordinator.h"
 #include "definition.h"
 #include "error.h"
@@ -84,7 +85,6 @@ struct saga_listing {
     uint64_t definition_lsn;
     const char *status; /* public name; static */
     bool left_out;      /* quarantined since it brought recovery down: do not fold it */
-    uint64_t position;  /* in the order of starts, from 1: LIST's cursor */
 };
 
 /* One request. Made by whoever asks, who owns it again when `answered` is
@@ -96,10 +96,11 @@ struct saga_request {
     void *context; /* the asker's */
 
     /* In. Borrowed until answered. */
-    const char *saga;          /* START: the definition's name. LIST: a filter, or NULL */
-    struct saga_bytes key;     /* START: start key, size 0: none. Operators: who */
-    struct saga_bytes body;    /* START: input. REPLY: body, size 0: none. Operators: why */
-    struct saga_id id;         /* operators, FIND, TOLD */
+    const char *saga;       /* START: the definition's name. LIST: a filter, or NULL */
+    struct saga_bytes key;  /* START: start key, size 0: none. Operators: who */
+    struct saga_bytes body; /* START: input. REPLY: body, size 0: none. Operators: why */
+    struct saga_id id; /* operators, FIND, TOLD. LIST: those older than this one; zero: from the
+                          newest on */
     struct saga_bytes content; /* RESOLVE done: the result, JSON; size 0: none. START: who is to
                                   be told of the end, for outlet.ended(); size 0: nobody */
     struct saga_command_id command; /* REPLY, UNSENT */
@@ -109,7 +110,6 @@ struct saga_request {
     uint8_t verdict;    /* RESOLVE: done or rejected. REPLY: enum saga_verdict as the outcome header
                            says it; 0: the body's reply_state decides */
     const char *status; /* LIST: a filter, or NULL */
-    uint64_t cursor;    /* LIST: give those started before this position; 0: the newest */
     size_t limit;       /* LIST: room in `listings` */
 
     /* Out. */
@@ -168,6 +168,7 @@ struct saga_engine_config {
     void *random_context;
     uint32_t full_percent;  /* of the log's room: from this on no saga is started */
     const char *guard_path; /* of recovery (guard.h); NULL: none */
+    struct saga_checkpoint_pace checkpoints;
 };
 void saga_engine_config_default(struct saga_engine_config *config);
 
@@ -239,6 +240,7 @@ struct saga_engine_stats {
     uint64_t outcomes_untold; /* that have ended, and perhaps somebody does not know */
     uint64_t sagas_known;     /* open and ended, in memory */
     uint64_t batches, batch_records_max;
+    struct saga_checkpointer_counts checkpoints;
     uint32_t epoch;
     uint64_t last_lsn;
 };

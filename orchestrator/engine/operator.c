@@ -11,7 +11,7 @@
 /* What is asked of which saga. */
 struct deed {
     struct saga_request *request;
-    const struct saga_catalog_entry *entry;
+    struct saga_census_line line;
     const struct saga_definition *definition; /* NULL: the saga is quarantined */
     uint8_t step;                             /* or SAGA_STEP_NONE */
 };
@@ -187,14 +187,12 @@ static enum saga_answer act(struct saga_engine *engine, const struct deed *deed,
 
 void saga_turn_operate(struct saga_engine *engine, struct saga_request *request,
                        struct saga_moment now) {
-    struct deed deed = {.request = request,
-                        .entry = saga_catalog_find(engine->catalog, &request->id),
-                        .step = SAGA_STEP_NONE};
-    if (deed.entry == NULL) {
+    struct deed deed = {.request = request, .step = SAGA_STEP_NONE};
+    if (!saga_turn_find(engine, &request->id, &deed.line)) {
         saga_turn_refuse(engine, request, SAGA_RESULT_NO_SAGA, "there is no saga of this id");
         return;
     }
-    deed.definition = saga_registry_at(engine->registry, deed.entry->definition_lsn);
+    deed.definition = saga_registry_at(engine->registry, deed.line.definition_lsn);
     if (!check(engine, &deed)) {
         return;
     }
@@ -209,9 +207,9 @@ void saga_turn_operate(struct saga_engine *engine, struct saga_request *request,
         return;
     case SAGA_ANSWER_NO_SAGA:
         saga_turn_refuse(engine, request, SAGA_RESULT_CONFLICT,
-                         saga_turn_set_aside(deed.entry) ? "the saga is %s (see sagalog show)"
-                                                         : "the saga has ended (%s)",
-                         deed.entry->status);
+                         saga_turn_set_aside(deed.line.status) ? "the saga is %s (see sagalog show)"
+                                                               : "the saga has ended (%s)",
+                         deed.line.status);
         return;
     case SAGA_ANSWER_REFUSED:
     case SAGA_ANSWER_STALE:

@@ -10,17 +10,18 @@
 #ifndef SAGA_RECALL_H
 #define SAGA_RECALL_H
 
-#include "catalog.h"
 #include "coordinator.h"
 #include "error.h"
 #include "log.h"
 #include "outcomes.h"
 #include "registry.h"
+#include "roster.h"
+#include "start_keys.h"
 
 /* What recovery found. */
 struct saga_recovery_report {
-    uint64_t records;     /* read */
-    uint64_t sagas;       /* started in them */
+    uint64_t records;     /* read: those after the last checkpoint */
+    uint64_t sagas;       /* in the log */
     uint64_t open;        /* of those, not ended */
     uint64_t quarantined; /* of those, out of service */
     uint64_t definitions;
@@ -30,7 +31,7 @@ struct saga_recovery_report {
 
 struct saga_recall_options {
     struct saga_limits limits;
-    uint64_t hash_seed;     /* of the catalog */
+    uint64_t hash_seed;     /* of the start keys, unless the log has one */
     const char *guard_path; /* guard.h; NULL: none */
     /* Told of every saga that is taken out of service, and why; NULL: nobody. */
     void (*quarantined)(void *context, const struct saga_id *id, const char *why);
@@ -39,17 +40,21 @@ struct saga_recall_options {
 
 struct saga_recall {
     struct saga_coordinator *coordinator; /* the open sagas */
-    struct saga_catalog *catalog;         /* every saga, every start key */
+    struct saga_roster *roster;           /* those, and who ended since the last checkpoint */
+    struct saga_start_keys *keys;         /* every start key */
     struct saga_registry *registry;       /* every definition */
     struct saga_outcomes *outcomes;       /* ends that somebody is to be told of */
     struct saga_recovery_report report;
-    void *memory; /* the coordinator's */
+    struct saga_log_reader *reader; /* while it is being opened */
+    void *memory;                   /* the coordinator's */
     size_t memory_size;
     struct saga_recall_options options;
 };
 
-/* Reads the whole log. Errors: LOG_REFUSED, FULL (more open sagas than the limit), FAILED. */
-SAGA_CHECKED enum saga_error saga_recall_open(struct saga_recall **recall, struct saga_log *log,
+/* Reads the last checkpoint, and the log after it, as the reader sees them. Errors: LOG_REFUSED,
+ * FULL (more open sagas than the limit), FAILED. */
+SAGA_CHECKED enum saga_error saga_recall_open(struct saga_recall **recall,
+                                              struct saga_log_reader *reader,
                                               const struct saga_recall_options *options,
                                               struct saga_fault *fault);
 void saga_recall_close(struct saga_recall *recall);

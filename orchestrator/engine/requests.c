@@ -14,46 +14,53 @@
 
 /* ------------------------------------------------------------------- start */
 
-static void give_listing(struct saga_request *request, const struct saga_catalog_entry *entry,
-                         uint64_t position) {
+static void give_listing(struct saga_request *request, const struct saga_census_line *line) {
     request->listings[request->listing_count++] = (struct saga_listing){
-        .id = entry->id,
-        .last_lsn = entry->last_lsn,
-        .definition_lsn = entry->definition_lsn,
-        .status = entry->status,
-        .left_out = entry->left_out,
-        .position = position,
+        .id = line->id,
+        .last_lsn = line->last_lsn,
+        .definition_lsn = line->definition_lsn,
+        .status = line->status,
+        .left_out = line->left_out,
     };
+}
+
+/* Of a saga that is there. */
+static void give_listing_of(struct saga_engine *engine, struct saga_request *request,
+                            const struct saga_id *id) {
+    struct saga_census_line line;
+    const bool found = saga_turn_find(engine, id, &line);
+    assert(found);
+    (void)found;
+    give_listing(request, &line);
 }
 
 /* Answers a start whose key was used before: with its saga, or with a refusal
  * if the input is another one. False: the key is new. */
 static bool start_again(struct saga_engine *engine, struct saga_request *request,
-                        const struct saga_catalog_key *hashed) {
-    const struct saga_catalog_key *earlier = saga_catalog_recall(engine->catalog, hashed);
-    if (earlier == NULL) {
+                        const struct saga_start_key *hashed) {
+    struct saga_start_key earlier;
+    char id[SAGA_ID_TEXT_SIZE];
+    if (!saga_turn_find_key(engine, hashed, &earlier)) {
         return false;
     }
-    const struct saga_catalog_entry *entry = saga_catalog_at(engine->catalog, earlier->entry);
-    char id[SAGA_ID_TEXT_SIZE];
-    if (memcmp(earlier->input_hash, hashed->input_hash, sizeof hashed->input_hash) != 0) {
+    if (memcmp(earlier.input_hash, hashed->input_hash, sizeof hashed->input_hash) != 0) {
         engine->stats.start_conflicts++;
         saga_turn_refuse(
             engine, request, SAGA_RESULT_CONFLICT,
             "this key started saga %s, with another input; use a new key for a new saga",
-            saga_id_text(&entry->id, id));
+            saga_id_text(&earlier.saga, id));
         return true;
     }
     engine->stats.started_again++;
-    saga_turn_ask(engine, &entry->id, request->content);
-    give_listing(request, entry, earlier->entry);
+    saga_turn_ask(engine, &earlier.saga, request->content);
+    give_listing_of(engine, request, &earlier.saga);
     saga_turn_answer(engine, request, SAGA_RESULT_OK);
     return true;
 }
 
 static void start_new(struct saga_engine *engine, struct saga_request *request,
                       const struct saga_definition *definition, struct saga_bytes input_text,
-                      struct saga_catalog_key *hashed, struct saga_moment now) {
+                      struct saga_start_key *hashed, struct saga_moment now) {
     uint32_t full = saga_log_full_percent(engine->log);
     struct saga_update update;
     struct saga_input input = saga_turn_input(engine, SAGA_DOOR_START, now);
@@ -79,15 +86,17 @@ static void start_new(struct saga_engine *engine, struct saga_request *request,
                          engine->config.limits.sagas_max);
         return;
     }
-    uint64_t number = saga_catalog_add(engine->catalog, &input.saga,
-                                       definition->plan.definition_lsn, input.next_lsn, "running");
+    struct saga_roster_entry *entry = saga_roster_add(engine->roster, &input.saga);
+    entry->started_lsn = input.next_lsn;
+    entry->definition_lsn = definition->plan.definition_lsn;
+    entry->status = "running";
     if (request->key.size > 0) {
-        hashed->entry = number;
-        saga_catalog_remember(engine->catalog, hashed);
+        hashed->saga = input.saga;
+        saga_start_keys_remember(engine->keys, hashed);
     }
     engine->stats.started++;
     saga_turn_take_over(engine, &update, now);
-    give_listing(request, saga_catalog_at(engine->catalog, number), number);
+    give_listing_of(engine, request, &input.saga);
     saga_turn_answer(engine, request, SAGA_RESULT_CREATED);
 }
 
@@ -138,8 +147,8 @@ static void take_start(struct saga_engine *engine, struct saga_request *request,
         return;
     }
     struct saga_bytes text = {.data = canonical, .size = (uint32_t)size};
-    struct saga_catalog_key hashed = {0};
-    saga_catalog_hash(engine->catalog, request->key, definition->name, text, &hashed);
+    struct saga_start_key hashed;
+    saga_start_keys_hash(engine->keys, request->key, definition->name, text, &hashed);
     if (request->key.size == 0 || !start_again(engine, request, &hashed)) {
         start_new(engine, request, definition, text, &hashed, now);
     }
@@ -150,13 +159,13 @@ static void take_start(struct saga_engine *engine, struct saga_request *request,
 
 /* A reply to a saga that has ended: recorded once, counted, and no more. */
 static enum saga_answer reply_to_ended(struct saga_engine *engine, struct saga_event *event,
-                                       struct saga_catalog_entry *entry,
+                                       const struct saga_census_line *line,
                                        const struct saga_plan *plan) {
     struct saga_decision decision;
-    if (saga_turn_set_aside(entry)) {
+    if (saga_turn_set_aside(line->status)) {
         return SAGA_ANSWER_REFUSED;
     }
-    struct saga *saga = saga_revive(engine->log, plan, &entry->id, entry->last_lsn);
+    struct saga *saga = saga_revive(engine->log, plan, &line->id, line->last_lsn);
     if (saga == NULL) {
         return SAGA_ANSWER_STALE;
     }
@@ -165,7 +174,7 @@ static enum saga_answer reply_to_ended(struct saga_engine *engine, struct saga_e
     assert(decision.render_step == SAGA_STEP_NONE);
     for (size_t i = 0; i < decision.record_count; i++) {
         saga_turn_append(engine, &decision.records[i]);
-        entry->last_lsn = decision.records[i].lsn;
+        saga_census_admit(engine->roster, line)->last_lsn = decision.records[i].lsn;
     }
     return decision.answer;
 }
@@ -173,9 +182,11 @@ static enum saga_answer reply_to_ended(struct saga_engine *engine, struct saga_e
 static void take_reply(struct saga_engine *engine, struct saga_request *request,
                        struct saga_moment now) {
     const struct saga_plan *plan = NULL;
-    struct saga_catalog_entry *entry = saga_catalog_find(engine->catalog, &request->command.saga);
+    struct saga_census_line line;
     const struct saga_definition *definition =
-        entry == NULL ? NULL : saga_registry_at(engine->registry, entry->definition_lsn);
+        saga_turn_find(engine, &request->command.saga, &line)
+            ? saga_registry_at(engine->registry, line.definition_lsn)
+            : NULL;
     bool open = saga_coordinator_find(engine->coordinator, &request->command.saga, &plan) != NULL;
     uint8_t verdict = SAGA_UNKNOWN;
     bool listed = true;
@@ -212,7 +223,7 @@ static void take_reply(struct saga_engine *engine, struct saga_request *request,
     input.event.payload = request->body;
     request->answer =
         (uint8_t)(open ? saga_turn_step(engine, &input, now)
-                       : reply_to_ended(engine, &input.event, entry, &definition->plan));
+                       : reply_to_ended(engine, &input.event, &line, &definition->plan));
     engine->stats.replies_stale += request->answer == SAGA_ANSWER_STALE;
     saga_turn_answer(engine, request, SAGA_RESULT_OK);
 }
@@ -233,36 +244,34 @@ void saga_turn_unsent(struct saga_engine *engine, const struct saga_command_id *
 /* ----------------------------------------------------------------- looking */
 
 static void take_find(struct saga_engine *engine, struct saga_request *request) {
-    const struct saga_catalog_entry *entry = saga_catalog_find(engine->catalog, &request->id);
-    if (entry == NULL) {
+    struct saga_census_line line;
+    if (!saga_turn_find(engine, &request->id, &line)) {
         saga_turn_refuse(engine, request, SAGA_RESULT_NO_SAGA, "there is no saga of this id");
         return;
     }
-    give_listing(request, entry, 0);
+    give_listing(request, &line);
     saga_turn_answer(engine, request, SAGA_RESULT_OK);
 }
 
 static bool listed(const struct saga_engine *engine, const struct saga_request *request,
-                   const struct saga_catalog_entry *entry) {
-    if (request->status != NULL && strcmp(request->status, entry->status) != 0) {
-        return false;
-    }
+                   const struct saga_census_line *line) {
     if (request->saga == NULL) {
         return true;
     }
     const struct saga_definition *definition =
-        saga_registry_at(engine->registry, entry->definition_lsn);
+        saga_registry_at(engine->registry, line->definition_lsn);
     return definition != NULL && strcmp(definition->name, request->saga) == 0;
 }
 
 static void take_list(struct saga_engine *engine, struct saga_request *request) {
-    uint64_t count = saga_catalog_count(engine->catalog);
-    uint64_t number =
-        request->cursor != 0 && request->cursor <= count ? request->cursor - 1 : count;
-    for (; number > 0 && request->listing_count < request->limit; number--) {
-        const struct saga_catalog_entry *entry = saga_catalog_at(engine->catalog, number);
-        if (listed(engine, request, entry)) {
-            give_listing(request, entry, number);
+    static const struct saga_id none = {{0}};
+    const bool from_newest = memcmp(&request->id, &none, sizeof none) == 0;
+    struct saga_census census;
+    struct saga_census_line line;
+    saga_turn_begin_list(engine, request->status, from_newest ? NULL : &request->id, &census);
+    while (request->listing_count < request->limit && saga_turn_next(&census, &line)) {
+        if (listed(engine, request, &line)) {
+            give_listing(request, &line);
         }
     }
     saga_turn_answer(engine, request, SAGA_RESULT_OK);
@@ -277,7 +286,8 @@ static void take_stats(struct saga_engine *engine, struct saga_request *request)
     saga_outcomes_count(engine->outcomes, &outcomes);
     stats->outcomes_open = outcomes.open;
     stats->outcomes_untold = outcomes.untold;
-    stats->sagas_known = saga_catalog_count(engine->catalog);
+    stats->sagas_known = saga_turn_count(engine);
+    saga_checkpointer_count(engine->checkpointer, &stats->checkpoints);
     stats->epoch = engine->epoch;
     stats->last_lsn = saga_log_next_lsn(engine->log) - 1;
     saga_turn_answer(engine, request, SAGA_RESULT_OK);

@@ -42,8 +42,74 @@ void saga_turn_refuse(struct saga_engine *engine, struct saga_request *request,
     saga_turn_answer(engine, request, result);
 }
 
-bool saga_turn_set_aside(const struct saga_catalog_entry *entry) {
-    return strcmp(entry->status, "quarantined") == 0;
+bool saga_turn_set_aside(const char *status) {
+    return strcmp(status, "quarantined") == 0;
+}
+
+/* ---------------------------------------------------------------- looking */
+
+/* What was written cannot be read: nothing here can be trusted. */
+_Noreturn static void give_up(const struct saga_fault *fault) {
+    (void)fprintf(stderr, "%s\n", fault->text);
+    abort();
+}
+
+struct saga_log_reader *saga_turn_reader(struct saga_engine *engine) {
+    struct saga_log_reader *reader;
+    struct saga_fault fault;
+    if (saga_log_committed(engine->log, &reader, &fault) != SAGA_OK) {
+        give_up(&fault);
+    }
+    return reader;
+}
+
+bool saga_turn_find(struct saga_engine *engine, const struct saga_id *id,
+                    struct saga_census_line *line) {
+    struct saga_fault fault;
+    const enum saga_error error =
+        saga_census_find(engine->roster, saga_turn_reader(engine), id, line, &fault);
+    if (error != SAGA_OK && error != SAGA_ERROR_NOT_FOUND) {
+        give_up(&fault);
+    }
+    return error == SAGA_OK;
+}
+
+bool saga_turn_next(struct saga_census *census, struct saga_census_line *line) {
+    struct saga_fault fault;
+    const enum saga_error error = saga_census_next(census, line, &fault);
+    if (error != SAGA_OK && error != SAGA_ERROR_NOT_FOUND) {
+        give_up(&fault);
+    }
+    return error == SAGA_OK;
+}
+
+void saga_turn_begin_list(struct saga_engine *engine, const char *status,
+                          const struct saga_id *before, struct saga_census *census) {
+    struct saga_fault fault;
+    if (saga_census_begin(census, engine->roster, saga_turn_reader(engine), status, before,
+                          &fault) != SAGA_OK) {
+        give_up(&fault);
+    }
+}
+
+uint64_t saga_turn_count(struct saga_engine *engine) {
+    struct saga_fault fault;
+    uint64_t count = 0;
+    if (saga_census_count(engine->roster, saga_turn_reader(engine), &count, &fault) != SAGA_OK) {
+        give_up(&fault);
+    }
+    return count;
+}
+
+bool saga_turn_find_key(struct saga_engine *engine, const struct saga_start_key *key,
+                        struct saga_start_key *earlier) {
+    struct saga_fault fault;
+    const enum saga_error error =
+        saga_start_keys_find(engine->keys, engine->log, key->key_hash, earlier, &fault);
+    if (error != SAGA_OK && error != SAGA_ERROR_NOT_FOUND) {
+        give_up(&fault);
+    }
+    return error == SAGA_OK;
 }
 
 /* ------------------------------------------------------------- appending */
@@ -148,15 +214,19 @@ void saga_turn_take_over(struct saga_engine *engine, const struct saga_update *u
     for (size_t i = 0; i < update->record_count; i++) {
         const struct saga_record *record = &update->records[i];
         saga_turn_append(engine, record);
-        struct saga_catalog_entry *entry = saga_catalog_find(engine->catalog, &record->saga);
+        struct saga_roster_entry *entry = saga_roster_find(engine->roster, &record->saga);
         if (entry != NULL) {
             entry->last_lsn = record->lsn;
+        }
+        if (entry != NULL && record->fact == SAGA_ENDED) {
+            entry->outcome = record->outcome;
+            entry->ended_ms = record->at_ms;
         }
     }
     for (size_t i = 0; i < update->effect_count; i++) {
         const struct saga_effect *effect = &update->effects[i];
         struct pending *pending;
-        struct saga_catalog_entry *entry;
+        struct saga_roster_entry *entry;
         switch ((enum saga_effect_type)effect->type) {
         case SAGA_EFFECT_EVALUATE:
             assert(evaluation_count < EVALUATIONS_MAX);
@@ -170,7 +240,7 @@ void saga_turn_take_over(struct saga_engine *engine, const struct saga_update *u
             pending->command = effect->command;
             break;
         case SAGA_EFFECT_CHANGED:
-            entry = saga_catalog_find(engine->catalog, &effect->saga);
+            entry = saga_roster_find(engine->roster, &effect->saga);
             if (entry != NULL) { /* not yet: its start is being taken right now */
                 entry->status = effect->status;
             }

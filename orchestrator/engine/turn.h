@@ -9,7 +9,8 @@
 #ifndef SAGA_TURN_H
 #define SAGA_TURN_H
 
-#include "catalog.h"
+#include "census.h"
+#include "checkpointer.h"
 #include "engine.h"
 #include "ids.h"
 
@@ -30,12 +31,15 @@ struct saga_engine {
     struct saga_outlet outlet;
     struct saga_recall *recall; /* owns the following four */
     struct saga_coordinator *coordinator;
-    struct saga_catalog *catalog;
+    struct saga_roster *roster;
+    struct saga_start_keys *keys;
     struct saga_registry *registry;
     struct saga_outcomes *outcomes;
     struct saga_id_source ids;
-    int64_t base_ms; /* the engine's time is boot_ms + this */
+    int64_t base_ms;                        /* the engine's time is boot_ms + this */
+    struct saga_checkpointer *checkpointer; /* owned */
     uint64_t epoch_lsn;
+    int64_t epoch_ms; /* when it began */
     uint32_t epoch;
     bool opened; /* what recovery found may leave */
     bool draining;
@@ -64,7 +68,26 @@ __attribute__((format(printf, 4, 5))) void saga_turn_refuse(struct saga_engine *
 
 /* True if the saga is quarantined, and not even in the coordinator: what its records say
  * cannot be gone by. */
-SAGA_CHECKED bool saga_turn_set_aside(const struct saga_catalog_entry *entry);
+SAGA_CHECKED bool saga_turn_set_aside(const char *status);
+
+/* What is committed; until the next commit. This and those that follow end the process where the
+ * log cannot be read. */
+struct saga_log_reader *saga_turn_reader(struct saga_engine *engine);
+
+/* A saga, open or ended however long ago. False: there is none. */
+SAGA_CHECKED bool saga_turn_find(struct saga_engine *engine, const struct saga_id *id,
+                                 struct saga_census_line *line);
+
+/* A walk over all of them (census.h), within one turn. */
+void saga_turn_begin_list(struct saga_engine *engine, const char *status,
+                          const struct saga_id *before, struct saga_census *census);
+SAGA_CHECKED bool saga_turn_next(struct saga_census *census, struct saga_census_line *line);
+
+uint64_t saga_turn_count(struct saga_engine *engine);
+
+/* What a start key was used for. False: never. */
+SAGA_CHECKED bool saga_turn_find_key(struct saga_engine *engine, const struct saga_start_key *key,
+                                     struct saga_start_key *earlier);
 
 /* Takes what an operator wants (operator.c). */
 void saga_turn_operate(struct saga_engine *engine, struct saga_request *request,

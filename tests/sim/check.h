@@ -81,6 +81,8 @@ bool sim_check_knows(const struct saga_id *id);
 bool sim_check_has_ended(const struct saga_id *id);
 unsigned sim_check_saga_count(void);
 const struct saga_id *sim_check_saga_id(unsigned number);
+/* Its id; zero for 0, and for one that is not there yet. */
+struct saga_id sim_check_saga_before(unsigned number);
 unsigned sim_check_number(const struct saga_id *id);
 /* 0: not parked. */
 uint8_t sim_check_parked(unsigned number);

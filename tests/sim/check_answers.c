@@ -142,35 +142,50 @@ static bool is_listed(const struct saga_request *request, uint64_t position) {
            strcmp(request->saga, check_sagas[position - 1].shape->name) == 0;
 }
 
-/* The first position from `position` down that belongs to the list; 0: there is none. */
-static uint64_t next_listed(const struct saga_request *request, uint64_t position) {
-    while (position > 0 && !is_listed(request, position)) {
-        position--;
+static bool is_older(const struct saga_id *id, const struct saga_id *than) {
+    return memcmp(id, than, sizeof *id) < 0;
+}
+
+/* A saga that belongs to the list and is older than `before`, but newer than `after`, was
+ * known when the list was asked for: so it has to be there. */
+static void check_none_between(const struct saga_request *request, unsigned known,
+                               const struct saga_id *before, const struct saga_id *after) {
+    for (uint64_t position = 1; position <= known; position++) {
+        const struct saga_id *id = &check_sagas[position - 1].id;
+        if (is_listed(request, position) && is_older(id, before) && is_older(after, id)) {
+            sim_violation("X1", "the list leaves out saga %" PRIu64, position);
+        }
     }
-    return position;
+}
+
+struct saga_id sim_check_saga_before(unsigned number) {
+    static const struct saga_id none = {{0}};
+    return number == 0 || number > sim_check_saga_count() ? none : check_sagas[number - 1].id;
 }
 
 void sim_check_listed(const struct saga_request *request, unsigned known) {
-    uint64_t due = request->cursor != 0 ? request->cursor - 1 : known;
+    static const struct saga_id none = {{0}};
+    struct saga_id before = request->id;
     if (request->result != SAGA_RESULT_OK) {
         sim_violation("X1", "a list is refused: %s", request->text);
+    }
+    if (memcmp(&before, &none, sizeof none) == 0) {
+        memset(&before, 0xff, sizeof before);
     }
     for (size_t i = 0; i < request->listing_count; i++) {
         const struct saga_listing *listing = &request->listings[i];
         sim_check_seen(listing);
-        uint64_t position = (uint64_t)(check_find(&listing->id) - check_sagas) + 1;
-        bool newer = i == 0 && request->cursor == 0 && position > due; /* started since */
-        due = next_listed(request, newer ? position : due);
-        if (listing->position != position || position != due) {
-            sim_violation(
-                "X1", "saga %" PRIu64 " is listed as number %" PRIu64 ", where %" PRIu64 " is due",
-                position, listing->position, due);
+        const uint64_t position = (uint64_t)(check_find(&listing->id) - check_sagas) + 1;
+        if (!is_listed(request, position) || !is_older(&listing->id, &before)) {
+            sim_violation("X1",
+                          "saga %" PRIu64 " is listed, and not of the list, or not in its order",
+                          position);
         }
-        due--;
+        check_none_between(request, known, &before, &listing->id);
+        before = listing->id;
     }
-    due = next_listed(request, due);
-    if (request->listing_count < request->limit && due > 0) {
-        sim_violation("X1", "the list leaves out saga %" PRIu64, due);
+    if (request->listing_count < request->limit) {
+        check_none_between(request, known, &before, &none);
     }
     if (request->listing_count > 1) {
         sim_mark(SIM_MARK_LISTED);

@@ -405,7 +405,7 @@ static void look_around(void) {
         asking->request.answered = listed;
         asking->request.listings = asking->page;
         asking->request.limit = (size_t)sim_draw_between(1, PAGE_MAX);
-        asking->request.cursor = sim_draw_below(asking->known + 2);
+        asking->request.id = sim_check_saga_before((unsigned)sim_draw_below(asking->known + 2));
         if (sim_draw_chance(300)) {
             asking->request.saga = sim_shape((uint8_t)sim_draw_below(sim_shape_count()))->name;
         }

@@ -193,6 +193,7 @@ static void recover(void) {
     saga_engine_config_default(&config);
     config.limits = daemon.limits;
     config.hash_seed = daemon.hash_seed;
+    config.checkpoints = sim_swarm.checkpoints;
     config.random = sim_draw_bytes;
     struct saga_log *log = sim_disk_open();
     enum saga_error error =

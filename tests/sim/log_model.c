@@ -15,8 +15,8 @@
 #include "swarm.h"
 #include "trace.h"
 
-#define DISK_BYTES ((size_t)1 << 30) /* of addresses; what is written is used */
-#define BLOCKS_MAX 200000
+#define DISK_BYTES  ((size_t)1 << 30) /* of addresses; what is written is used */
+#define BLOCKS_MAX  200000
 #define ROWS_BYTES  ((size_t)1 << 28)
 #define ROWS_MAX    50000
 #define CHANGES_MAX 20000
@@ -527,9 +527,8 @@ enum saga_error saga_log_reader_row(struct saga_log_reader *reader, enum saga_lo
     return SAGA_OK;
 }
 
-enum saga_error saga_log_reader_row_count(struct saga_log_reader *reader,
-                                          enum saga_log_table table, uint64_t *count,
-                                          struct saga_fault *fault) {
+enum saga_error saga_log_reader_row_count(struct saga_log_reader *reader, enum saga_log_table table,
+                                          uint64_t *count, struct saga_fault *fault) {
     const struct saga_bytes none = {0};
     (void)reader;
     (void)fault;

@@ -106,6 +106,17 @@ static void make_doubtful(void) {
     sim_swarm.rates[SIM_FAULT_SETTLE] += 300;
 }
 
+/* Often, so that a seed has many, and their slices are small; or none at all. */
+static void draw_checkpoints(struct saga_checkpoint_pace *pace) {
+    *pace = saga_checkpoint_pace_default;
+    if (sim_draw_chance(800)) {
+        pace->records = (uint64_t)sim_draw_between(5, 300);
+        pace->records_open = sim_draw_chance(500) ? 0 : 2;
+        pace->ms = sim_draw_chance(500) ? 0 : sim_draw_between(1000, 100000);
+        pace->slice_entries = (uint32_t)sim_draw_between(1, 20);
+    }
+}
+
 void sim_swarm_begin(void) {
     memset(&sim_swarm, 0, sizeof sim_swarm);
     draw_rates();
@@ -132,6 +143,7 @@ void sim_swarm_begin(void) {
         sim_swarm.saga_count = 3;
     }
     sim_swarm.turn_max = (unsigned)sim_draw_between(1, 16);
+    draw_checkpoints(&sim_swarm.checkpoints);
     sim_swarm.recovery_kills = (unsigned)sim_draw_below(6);
     sim_swarm.shadow = sim_draw_chance(125);
     sim_swarm.reparsed = sim_draw_chance(30);

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "checkpointer.h"
+
 enum sim_fault {
     /* the way to a participant */
     SIM_FAULT_DROP = 0,
@@ -76,6 +78,7 @@ struct sim_swarm {
     int64_t chaos_ms;    /* how long there are faults */
     unsigned saga_count; /* that clients want */
     unsigned turn_max;   /* requests that the daemon takes at a time */
+    struct saga_checkpoint_pace checkpoints;
     unsigned recovery_kills;
     int64_t blackout_from_ms;  /* nothing arrives from here on ... */
     int64_t blackout_until_ms; /* ... to here, when participants purge their rows; 0: none */

@@ -141,20 +141,42 @@ static void start(struct saga_outcomes *outcomes, const struct saga_record *reco
     }
 }
 
+/* In the order of the ends; live, and mostly, that is the last place. */
+static void end_at(struct saga_outcomes *outcomes, struct saga_owed *outcome, uint64_t ended_lsn) {
+    struct saga_owed *before = outcomes->last;
+    while (before != NULL && before->ended_lsn > ended_lsn) {
+        before = before->previous;
+    }
+    outcome->ended_lsn = ended_lsn;
+    outcome->previous = before;
+    outcome->next = before != NULL ? before->next : outcomes->first;
+    *(before != NULL ? &before->next : &outcomes->first) = outcome;
+    *(outcome->next != NULL ? &outcome->next->previous : &outcomes->last) = outcome;
+    if (outcomes->next == outcome->next) {
+        outcomes->next = outcome;
+    }
+    outcomes->open_count--;
+    outcomes->untold_count++;
+}
+
 static void end(struct saga_outcomes *outcomes, const struct saga_record *record) {
     struct saga_owed *outcome = find(outcomes, &record->saga);
     if (outcome == NULL || outcome->ended_lsn != 0) {
         return;
     }
-    outcome->ended_lsn = record->lsn;
-    outcome->previous = outcomes->last;
-    *(outcomes->last != NULL ? &outcomes->last->next : &outcomes->first) = outcome;
-    outcomes->last = outcome;
-    if (outcomes->next == NULL) {
-        outcomes->next = outcome;
+    end_at(outcomes, outcome, record->lsn);
+}
+
+void saga_outcomes_restore(struct saga_outcomes *outcomes, const struct saga_id *id,
+                           uint64_t started_lsn, uint64_t ended_lsn) {
+    struct saga_owed *outcome = find(outcomes, id);
+    if (outcome == NULL) {
+        outcome = add(outcomes, id);
+        outcome->started_lsn = started_lsn;
     }
-    outcomes->open_count--;
-    outcomes->untold_count++;
+    if (ended_lsn != 0 && outcome->ended_lsn == 0) {
+        end_at(outcomes, outcome, ended_lsn);
+    }
 }
 
 static void mark(struct saga_outcomes *outcomes, uint64_t through_lsn) {

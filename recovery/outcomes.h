@@ -45,6 +45,11 @@ void saga_outcomes_close(struct saga_outcomes *outcomes);
  * matter: an end that is in the log was one when it was written. */
 void saga_outcomes_fold(struct saga_outcomes *outcomes, const struct saga_record *record);
 
+/* What a checkpoint knows: somebody is to be told of this saga's end. ended_lsn: 0 while it is
+ * open. Nothing new where that is known already. */
+void saga_outcomes_restore(struct saga_outcomes *outcomes, const struct saga_id *id,
+                           uint64_t started_lsn, uint64_t ended_lsn);
+
 /* The outcome that is owed of this saga; NULL: none is, to anybody. */
 const struct saga_owed *saga_outcomes_find(const struct saga_outcomes *outcomes,
                                            const struct saga_id *id);
