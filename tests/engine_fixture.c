@@ -86,6 +86,7 @@ void world_init(const char *data_dir) {
         .data_dir = data_dir,
         .map_bytes = 64u << 20,
         .sagas_max = 1000,
+        .checkpoints = saga_checkpoint_pace_default,
         .now = {.boot_ms = 1000, .wall_ms = 1700000000000},
     };
 }
@@ -107,6 +108,7 @@ enum saga_error world_try_open(struct saga_fault *fault) {
     config.limits.sagas_max = world.sagas_max;
     config.random = count_up;
     config.guard_path = world.guard_path;
+    config.checkpoints = world.checkpoints;
     world.sent_count = 0;
     world.told_count = 0;
     world_open_log();

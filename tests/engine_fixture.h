@@ -40,7 +40,8 @@ extern struct world {
     const char *data_dir;
     uint64_t map_bytes;
     uint32_t sagas_max;
-    const char *guard_path; /* NULL: recovery is not guarded */
+    const char *guard_path;                  /* NULL: recovery is not guarded */
+    struct saga_checkpoint_pace checkpoints; /* as by default, until they are set */
     struct saga_moment now;
     bool refuses; /* the outlet carries nothing */
     bool is_mute; /* nor tells it anybody of an end */

@@ -79,7 +79,7 @@ json_t *saga_stats_json(const struct saga_engine_stats *engine, const struct sag
     const struct saga_counters *core = &engine->core;
     const struct saga_log_usage *log = &engine->log;
     /* clang-format off */
-    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
         "epoch", (json_int_t)engine->epoch,
         "last_lsn", (json_int_t)engine->last_lsn,
         "sagas", GROUP({"known", engine->sagas_known}, {"open", core->open},
@@ -98,6 +98,9 @@ json_t *saga_stats_json(const struct saga_engine_stats *engine, const struct sag
         "log", GROUP({"records", log->records}, {"record_bytes", log->record_bytes},
                      {"commits", log->commits}, {"bytes", log->bytes},
                      {"bytes_max", log->bytes_max}),
+        "checkpoints", GROUP({"completed", engine->checkpoints.checkpoints},
+                             {"rows", engine->checkpoints.rows},
+                             {"last_lsn", engine->checkpoints.lsn}),
         "api", GROUP({"requests", api->requests}, {"refused", api->refused},
                      {"responses_1xx", api->responses[1]}, {"responses_2xx", api->responses[2]},
                      {"responses_3xx", api->responses[3]}, {"responses_4xx", api->responses[4]},
