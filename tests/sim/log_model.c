@@ -44,6 +44,7 @@ static struct {
     struct row changes[CHANGES_MAX];
     size_t change_count;
     struct saga_checkpoint checkpoint; /* durable */
+    bool slicing;                      /* rows were written since */
 } rows;
 
 static struct {
@@ -100,6 +101,7 @@ void sim_disk_begin(void) {
     rows.count = 0;
     rows.change_count = 0;
     rows.checkpoint = (struct saga_checkpoint){0};
+    rows.slicing = false;
     disk.block_count = 0;
     disk.used = 0;
     disk.last_lsn = 0;
@@ -114,6 +116,12 @@ struct saga_log *sim_disk_open(void) {
     the_log.batch_used = disk.used;
     the_log.checkpoint = rows.checkpoint;
     rows.change_count = 0;
+    if (rows.checkpoint.lsn > 0) {
+        sim_mark(SIM_MARK_CHECKPOINT_BEGUN);
+    }
+    if (rows.slicing) {
+        sim_mark(SIM_MARK_CHECKPOINT_CUT);
+    }
     return &the_log;
 }
 
@@ -349,8 +357,13 @@ static void make_rows_durable(const struct saga_log *log) {
         sim_trace_hash(change->value.data, change->value.size);
         apply_change(change);
     }
+    rows.slicing = rows.slicing || rows.change_count > 0;
     rows.change_count = 0;
-    rows.checkpoint = log->checkpoint;
+    if (log->checkpoint.lsn != rows.checkpoint.lsn) {
+        rows.checkpoint = log->checkpoint;
+        rows.slicing = false;
+        sim_mark(SIM_MARK_CHECKPOINT);
+    }
 }
 
 /* The batch is on the disk now, whatever the daemon comes to know. */
