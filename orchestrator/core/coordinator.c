@@ -878,7 +878,7 @@ static void doubt_open_attempts(struct slot *slot) {
 
 static enum saga_replay replay_epoch(struct saga_coordinator *coordinator,
                                      const struct saga_record *record) {
-    if (record->epoch <= coordinator->epoch) {
+    if (record->epoch < coordinator->epoch) {
         return SAGA_REPLAY_ILLEGAL;
     }
     for (uint32_t i = 0; i < coordinator->places_used; i++) {
