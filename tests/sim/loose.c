@@ -17,6 +17,7 @@ struct book {
     struct saga_id saga;
     uint8_t step;
     struct sim_tally tally;
+    bool was_busy; /* it has said `retry` to the action */
 };
 
 enum manner { RUNS_AGAIN = 0, REFUSES, SAYS_NOTHING };
@@ -115,12 +116,15 @@ static void act(const struct sim_command *command, struct book *book) {
         }
         return;
     }
-    /* Where nothing is doubled, `retry` decides whether a later rejection is believed: so twice
-     * as often. */
-    bool busy = command->step->party == SIM_SINGLE && sim_fault(SIM_FAULT_RETRY);
+    /* Where nothing is doubled, `retry` decides whether a later rejection is believed: so it is
+     * said twice as often, and a rejection follows it more often than others. */
+    bool single = command->step->party == SIM_SINGLE;
+    bool busy = single && sim_fault(SIM_FAULT_RETRY);
     if (busy || sim_fault(SIM_FAULT_RETRY)) {
+        book->was_busy = true;
         say(command, "retry");
-    } else if (!behind && sim_fault(SIM_FAULT_REJECT)) {
+    } else if (!behind && (sim_fault(SIM_FAULT_REJECT) ||
+                           (single && book->was_busy && sim_draw_chance(300)))) {
         say(command, no);
     } else {
         book->tally.acted++;
