@@ -70,6 +70,10 @@ bool saga_engine_batch_full(const struct saga_engine *engine) {
     return log_full(engine) || engine->pending_count >= SAGA_LOG_BATCH_MAX;
 }
 
+uint64_t saga_engine_open_sagas(const struct saga_engine *engine) {
+    return saga_coordinator_counters(engine->coordinator)->open;
+}
+
 bool saga_engine_pending(const struct saga_engine *engine) {
     return engine->pending_count > 0 || engine->tell_due ||
            saga_checkpointer_busy(engine->checkpointer) ||
