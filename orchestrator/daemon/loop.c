@@ -20,7 +20,7 @@
 
 /* After a batch of at least so many requests, from no more than this share of the open
  * sagas, the next one is gathered, for as long as the commit took, and no longer than this. */
-#define GATHER_REQUESTS_MIN 16
+#define GATHER_REQUESTS_MIN 8
 #define GATHER_OPEN_SHARE   4
 #define GATHER_NS_MAX       1000000
 
