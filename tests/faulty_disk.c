@@ -225,14 +225,19 @@ int unlinkat(int directory, const char *name, int flags) {
     return (int)finish(result, fault);
 }
 
-int renameat(int from_directory, const char *from, int to_directory, const char *to) {
+int renameat2(int from_directory, const char *from, int to_directory, const char *to,
+              unsigned flags) {
     enum disk_fault fault = turn();
     OR_FAIL(fault);
-    long result = syscall(SYS_renameat2, from_directory, from, to_directory, to, 0);
+    long result = syscall(SYS_renameat2, from_directory, from, to_directory, to, flags);
     if (result == 0 && memory.on) {
         (void)remember(DISK_RENAME, to_directory, to);
     }
     return (int)finish(result, fault);
+}
+
+int renameat(int from_directory, const char *from, int to_directory, const char *to) {
+    return renameat2(from_directory, from, to_directory, to, 0);
 }
 
 static int open_by(int directory, const char *name, int flags, mode_t mode) {

@@ -4,8 +4,8 @@
  * Linked into a test, it stands between the program and its libraries (LMDB as
  * well) and the kernel: the program's own symbols win over libc's. Counted are
  * calls on regular files and directories: write, pwrite, writev, fsync,
- * fdatasync, ftruncate, fchmod, mkdirat, renameat, unlinkat, and openat where
- * it may create.
+ * fdatasync, ftruncate, fchmod, mkdirat, renameat, renameat2, unlinkat, and openat
+ * where it may create.
  *
  * Threads: one.
  */

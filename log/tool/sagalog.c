@@ -1,6 +1,6 @@
 /*
  * sagalog: reads the log of sagad, while it runs or when it is dead, and
- * changes nothing.
+ * changes nothing in it; and makes a log of a backup, where there is none.
  */
 #include <argp.h>
 #include <signal.h>
@@ -17,13 +17,15 @@ static const struct saga_command commands[] = {
     {.name = "verify", .run = saga_verify_run},
     {.name = "stats", .run = saga_stats_run},
     {.name = "export", .run = saga_export_run},
+    {.name = "backup", .takes_file = true, .run = saga_backup_run},
+    {.name = "restore", .takes_file = true, .needs_no_log = true, .run = saga_restore_log_run},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
 /* -------------------------------------------------------------- command line */
 
 static const char *const about =
-    "Reads the log of sagad, while it runs or when it is dead, and changes nothing.\v"
+    "Reads the log of sagad, while it runs or when it is dead, and changes nothing in it.\v"
     "Commands:\n"
     "  list       a line per saga, the newest first\n"
     "  show ID    the story of one saga; ID is any part of an id that only one has\n"
@@ -31,6 +33,9 @@ static const char *const about =
     "  verify     reads and checks every record, and names what is wrong\n"
     "  stats      counts, and the size of the log\n"
     "  export     every record as a line of JSON, without loss\n"
+    "  backup [FILE]   a backup of the whole log, to a file that is not there yet, or standard "
+    "output\n"
+    "  restore [FILE]  makes a log of a backup, in a data directory that is empty or not there\n"
     "\n"
     "Exit status: 0 ok; 1 failed; 2 usage; 3 no log there, or not one saga with this ID; "
     "7 log refused, or sagas in it out of service (verify).";
@@ -38,6 +43,8 @@ static const char *const about =
 static const struct argp_option options[] = {
     {"data-dir", 'd', "DIR", 0, "The data directory of the daemon", 0},
     {"json", 'j', NULL, 0, "Print JSON, for programs", 0},
+    {"rate", 'r', "BYTES", 0,
+     "backup: reads and writes so many a second, or with K, M or G; 0: any (default: 32M)", 0},
     {"follow", 'f', NULL, 0, "tail: go on printing records as they are written", 0},
     {0},
 };
@@ -57,11 +64,12 @@ static void take_word(struct argp_state *state, char *word) {
         session->command = command_named(word);
         if (session->command == NULL) {
             argp_error(state,
-                       "there is no command '%s'; there are list, show ID, tail, verify, stats "
-                       "and export",
+                       "there is no command '%s'; there are list, show ID, tail, verify, stats, "
+                       "export, backup and restore",
                        word);
         }
-    } else if (state->arg_num == 1 && session->command->takes_id && *word != '\0') {
+    } else if (state->arg_num == 1 && *word != '\0' &&
+               (session->command->takes_id || session->command->takes_file)) {
         session->argument = word;
     } else {
         argp_error(state, "'%s' is one word too many", word);
@@ -71,7 +79,9 @@ static void take_word(struct argp_state *state, char *word) {
 static void check_line(struct argp_state *state) {
     const struct saga_session *session = state->input;
     if (session->command == NULL) {
-        argp_error(state, "which command? There are list, show ID, tail, verify, stats and export");
+        argp_error(state,
+                   "which command? There are list, show ID, tail, verify, stats, export, backup "
+                   "and restore");
     } else if (session->command->takes_id && session->argument == NULL) {
         argp_error(state, "'%s' takes the ID of a saga, or any part of it that no other has",
                    session->command->name);
@@ -90,6 +100,9 @@ static error_t parse(int key, char *value, struct argp_state *state) {
         return 0;
     case 'j':
         session->json = true;
+        return 0;
+    case 'r':
+        session->rate = value;
         return 0;
     case 'f':
         session->follow = true;
@@ -136,7 +149,7 @@ static void prepare_signals(void) {
 static enum saga_error run(struct saga_session *session) {
     const struct saga_log_options log_options = {.data_dir = session->data_dir, .read_only = true};
     enum saga_error error = saga_output_open(&session->output, &session->fault);
-    if (error == SAGA_OK) {
+    if (error == SAGA_OK && !session->command->needs_no_log) {
         error = saga_log_open(&session->log, &log_options, &session->fault);
     }
     if (error != SAGA_OK) {
@@ -159,7 +172,7 @@ static enum saga_error run(struct saga_session *session) {
 int main(int argc, char **argv) {
     static const char version[] = "sagalog " SAGA_VERSION;
     const struct argp argp = {
-        .options = options, .parser = parse, .args_doc = "COMMAND [ID]", .doc = about};
+        .options = options, .parser = parse, .args_doc = "COMMAND [ID | FILE]", .doc = about};
     struct saga_session session = {0};
     argp_err_exit_status = 2;
     argp_program_version = version;

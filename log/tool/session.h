@@ -15,6 +15,7 @@ struct saga_session {
     const char *argument; /* NULL: the command takes none */
     bool json;
     bool follow;
+    const char *rate; /* NULL: as by default */
     struct saga_log *log;
     struct saga_output output;
     struct saga_fault fault; /* of whatever failed */
@@ -25,6 +26,8 @@ struct saga_session {
 struct saga_command {
     const char *name;
     bool takes_id;
+    bool takes_file;
+    bool needs_no_log;
     bool may_follow;
     enum saga_error (*run)(struct saga_session *session);
 };
@@ -35,5 +38,7 @@ enum saga_error saga_tail_run(struct saga_session *session);
 enum saga_error saga_verify_run(struct saga_session *session);
 enum saga_error saga_stats_run(struct saga_session *session);
 enum saga_error saga_export_run(struct saga_session *session);
+enum saga_error saga_backup_run(struct saga_session *session);
+enum saga_error saga_restore_log_run(struct saga_session *session);
 
 #endif
