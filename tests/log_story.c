@@ -174,7 +174,8 @@ static enum saga_error read_sagas(struct log_story *story, struct saga_log_reade
     }
     story->quarantined = (unsigned)recall->report.quarantined;
     story->read = recall->report.records;
-    return error == SAGA_ERROR_NOT_FOUND ? SAGA_OK : error;
+    story->recalled = error == SAGA_ERROR_NOT_FOUND;
+    return story->recalled ? SAGA_OK : error;
 }
 
 static enum saga_error read_rows(struct log_story *story, struct saga_log_reader *reader,

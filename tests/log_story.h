@@ -23,6 +23,7 @@ struct log_story {
     uint64_t read;         /* how many records recovery has read */
     unsigned count, open;  /* of the sagas */
     unsigned quarantined;
+    bool recalled; /* the sagas by the tables are known, whatever came then */
     uint64_t in_table[SAGA_LOG_TABLE_COUNT + 1]; /* how many rows */
     uint64_t *after; /* `records` as it was after each LSN; the caller's array; NULL: none */
     uint64_t after_room;

@@ -87,9 +87,10 @@ static ino_t run_load(uint64_t seed, const char *data_dir) {
 static void find_creation(const struct disk_event *events, size_t count, ino_t root) {
     for (size_t i = 0; i < count && created == 0; i++) {
         if (events[i].operation == DISK_RENAME && strcmp(events[i].name, "log") == 0) {
-            while (events[i].operation != DISK_SYNC || events[i].file != root) {
+            while (i < count && (events[i].operation != DISK_SYNC || events[i].file != root)) {
                 i++;
             }
+            ck_assert_msg(i < count, "the log's new name is never synced");
             created = i + 1;
         }
     }
