@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -15,7 +16,7 @@
 /* What 11 octal digits hold. */
 #define SIZE_MAX_USTAR (((uint64_t)1 << 33) - 1)
 
-#define HEAD_BYTES_MAX  (3 * UNIT) /* with a pax record, and its own header */
+#define HEAD_BYTES_MAX  ((size_t)3 * UNIT) /* with a pax record, and its own header */
 #define ABOUT_BYTES_MAX 256
 #define HASH_TEXT_SIZE  33
 
@@ -279,17 +280,25 @@ static bool scan_octal(const char *field, size_t room, uint64_t *number) {
     return true;
 }
 
-/* The size that a head says; whether it says it as it must is for the comparison to tell. */
+/* What stands behind `lead`; NULL: it is not there. Whether the rest is as it must be is for a
+ * comparison with what would be written to tell. */
+static const char *find_after(const char *text, const char *lead) {
+    const char *at = strstr(text, lead);
+    return at != NULL ? at + strlen(lead) : NULL;
+}
+
+/* The size that a head says. */
 static bool scan_size(const uint8_t *head, size_t bytes, uint64_t *size) {
     char record[UNIT + 1] = "";
     struct header header;
-    unsigned length;
     if (bytes == UNIT) {
         memcpy(&header, head, UNIT);
         return scan_octal(header.size, sizeof header.size, size);
     }
     memcpy(record, head + UNIT, UNIT);
-    return sscanf(record, "%2u size=%15" SCNu64 "\n", &length, size) == 2;
+    const char *number = find_after(record, " size=");
+    *size = number != NULL ? strtoull(number, NULL, 10) : 0;
+    return *size > SIZE_MAX_USTAR && *size <= INT64_MAX;
 }
 
 /* What is wrong with a head; NULL: nothing. */
@@ -352,24 +361,26 @@ enum saga_error saga_archive_read(struct saga_archive_reader *reader, void *byte
 }
 
 /* What the entry says; false: it makes no sense. */
-static bool scan_about(const uint8_t tail[TAIL_BYTES], int *format,
+static bool scan_about(const uint8_t tail[TAIL_BYTES], uint64_t *format,
                        struct saga_archive_about *about) {
     char text[UNIT + 1] = "";
     memcpy(text, tail + UNIT, UNIT);
-    const char *rest = strchr(text, '\n');
-    if (rest == NULL || sscanf(text, "sagad-backup format %9d\n", format) != 1) {
-        return false;
+    const char *number = find_after(text, "sagad-backup format ");
+    const char *id = find_after(text, "\nid ");
+    const char *last_lsn = find_after(text, "\nlast_lsn ");
+    *format = number != NULL ? strtoull(number, NULL, 10) : 0;
+    if (id != NULL) {
+        (void)snprintf(about->identity, sizeof about->identity, "%s", id);
     }
-    return *format != SAGA_ARCHIVE_FORMAT ||
-           sscanf(rest + 1, "id %36s\ncreated %*s\nlast_lsn %20" SCNu64 "\n", about->identity,
-                  &about->last_lsn) == 2;
+    about->last_lsn = last_lsn != NULL ? strtoull(last_lsn, NULL, 10) : 0;
+    return *format != 0 && (*format != SAGA_ARCHIVE_FORMAT || (id != NULL && last_lsn != NULL));
 }
 
 enum saga_error saga_archive_verify(struct saga_archive_reader *reader,
                                     struct saga_archive_about *about, struct saga_fault *fault) {
     uint8_t tail[TAIL_BYTES];
     uint8_t expected[TAIL_BYTES];
-    int format = 0;
+    uint64_t format = 0;
     assert(reader->left == 0);
     enum saga_error error = reader->source.read(reader->source.context, tail, sizeof tail, fault);
     if (error == SAGA_OK) {
@@ -385,7 +396,8 @@ enum saga_error saga_archive_verify(struct saga_archive_reader *reader,
     }
     if (format != SAGA_ARCHIVE_FORMAT) {
         return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
-                              "%.300s is a backup of format %d, and this sagalog knows format %d: "
+                              "%.300s is a backup of format %" PRIu64
+                              ", and this sagalog knows format %d: "
                               "use the version that wrote it. Nothing was restored.",
                               reader->source.name, format, SAGA_ARCHIVE_FORMAT);
     }
