@@ -61,30 +61,39 @@ static enum saga_error take(struct saga_log *log) {
     return error;
 }
 
-static int take_in_child(void *unused) {
-    (void)unused;
+enum saga_error backup_take_here(void) {
     struct saga_log *log = scene_inspect();
     arm();
     deed->error = take(log);
     deed->calls = faulty_disk_disarm();
     saga_log_close(log);
-    return 0;
+    return deed->error;
 }
 
-static int restore_in_child(void *unused) {
-    (void)unused;
+enum saga_error restore_take_here(void) {
     const struct saga_unpack_options options = {
         .data_dir = deed->data_dir,
         .fd = open(deed->file, O_RDONLY | O_CLOEXEC),
         .name = deed->file,
     };
-    if (options.fd < 0) {
-        return 1;
-    }
+    ck_assert_int_ge(options.fd, 0);
     arm();
     deed->error = saga_unpack_run(&options, &deed->unpack, &deed->text);
     deed->calls = faulty_disk_disarm();
-    return close(options.fd);
+    ck_assert_int_eq(close(options.fd), 0);
+    return deed->error;
+}
+
+static int take_in_child(void *unused) {
+    (void)unused;
+    (void)backup_take_here();
+    return 0;
+}
+
+static int restore_in_child(void *unused) {
+    (void)unused;
+    (void)restore_take_here();
+    return 0;
 }
 
 pid_t backup_start(void) {

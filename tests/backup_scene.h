@@ -42,6 +42,10 @@ pid_t backup_start(void);
 int backup_run(void);
 int restore_run(void);
 
+/* The same in this process. */
+enum saga_error backup_take_here(void);
+enum saga_error restore_take_here(void);
+
 /* They must succeed. */
 void backup_take(void);
 void restore_take(void);

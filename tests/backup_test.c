@@ -3,6 +3,7 @@
 #include "backup_scene.h"
 
 #include "check_run.h"
+#include "crash_disk.h"
 #include "splitmix.h"
 
 #include <errno.h>
@@ -365,6 +366,118 @@ START_TEST(a_disk_that_fails_a_restore_leaves_no_log_or_a_whole_one) {
 }
 END_TEST
 
+/* --------------------------------------------------------------- power lost */
+
+static ino_t inode_of(const char *path) {
+    struct stat status;
+    ck_assert_int_eq(stat(path, &status), 0);
+    return status.st_ino;
+}
+
+/* What judges the directory `path`, as the disk may have it; true: what was made is there. */
+static unsigned lose_power(ino_t root, const char *path, bool (*judge)(const char *path)) {
+    struct splitmix random = {99};
+    size_t count;
+    const struct disk_event *events = faulty_disk_events(&count);
+    struct crash_disk *disk = crash_disk_open(root, events);
+    unsigned there = 0;
+    unsigned states = 0;
+    bool is_there = false;
+    for (size_t i = 0; i < count; i++) {
+        crash_disk_step(disk);
+        for (int k = 0; k < 12; k++) {
+            const enum crash_keep keep = k < 4        ? (enum crash_keep)(CRASH_NONE + k)
+                                         : k % 2 == 0 ? CRASH_RANDOM
+                                                      : CRASH_MOST;
+            crash_disk_show(disk, k % 3 == 0 ? 4096 : 512, keep, &random, path);
+            is_there = judge(path);
+            there += is_there;
+            directory_remove(path);
+            states++;
+        }
+    }
+    crash_disk_close(disk);
+    ck_assert(is_there); /* at the end, whatever was not synced */
+    ck_assert_uint_gt(there, 12);
+    return states - there;
+}
+
+static uint8_t *whole_backup;
+static size_t whole_backup_size;
+
+/* A file with that name is whole. */
+static bool is_whole_backup(const char *path) {
+    char file[SCRATCH_PATH_MAX + 16];
+    size_t size;
+    (void)snprintf(file, sizeof file, "%s/backup.tar", path);
+    if (!file_exists(file)) {
+        return false;
+    }
+    uint8_t *bytes = file_read(file, &size);
+    ck_assert_uint_eq(size, whole_backup_size);
+    ck_assert_int_eq(memcmp(bytes, whole_backup, size), 0);
+    free(bytes);
+    return true;
+}
+
+static int lose_power_backing_up(void *unused) {
+    (void)unused;
+    ck_assert_int_eq(mkdir(scratch_file(&scene, "backups"), 0750), 0);
+    (void)snprintf(deed->file, sizeof deed->file, "%s", scratch_file(&scene, "backups/backup.tar"));
+    faulty_disk_record();
+    ck_assert_int_eq(backup_take_here(), SAGA_OK);
+    whole_backup = file_read(deed->file, &whole_backup_size);
+    const unsigned without = lose_power(inode_of(scratch_file(&scene, "backups")),
+                                        scratch_file(&scene, "crashed"), is_whole_backup);
+    return without > 12 ? 0 : 1;
+}
+
+START_TEST(after_power_loss_a_backup_is_there_or_not) {
+    saga_log_close(make_log(30));
+    ck_assert_int_eq(child_run(lose_power_backing_up, NULL), 0);
+}
+END_TEST
+
+/* No log, or a whole one; and a daemon begins none beside what was begun. */
+static bool is_whole_log(const char *path) {
+    struct saga_log_options options = {.data_dir = path, .read_only = true};
+    struct saga_log *log;
+    struct saga_fault fault = {0};
+    uint64_t last;
+    char stage[SCRATCH_PATH_MAX + 16];
+    enum saga_error error = saga_log_open(&log, &options, &fault);
+    if (error == SAGA_OK) {
+        ck_assert_msg(ledger_read(log, &last, &fault) == SAGA_OK, "%s", fault.text);
+        ck_assert_uint_eq(last, deed->backup.about.last_lsn);
+        saga_log_close(log);
+        return true;
+    }
+    ck_assert_msg(error == SAGA_ERROR_NOT_FOUND, "%s", fault.text);
+    (void)snprintf(stage, sizeof stage, "%s/log.restore", path);
+    options = (struct saga_log_options){.data_dir = path, .map_bytes_max = SCENE_MAP_BYTES};
+    if (file_exists(stage)) {
+        ck_assert_int_eq(saga_log_open(&log, &options, &fault), SAGA_ERROR_LOG_REFUSED);
+    }
+    return false;
+}
+
+static int lose_power_restoring(void *unused) {
+    (void)unused;
+    ck_assert_int_eq(mkdir(deed->data_dir, 0750), 0);
+    faulty_disk_record();
+    ck_assert_int_eq(restore_take_here(), SAGA_OK);
+    const unsigned without =
+        lose_power(inode_of(deed->data_dir), scratch_file(&scene, "crashed"), is_whole_log);
+    return without > 100 ? 0 : 1;
+}
+
+START_TEST(after_power_loss_a_restored_log_is_there_or_not) {
+    saga_log_close(make_log(30));
+    backup_take();
+    ck_assert_int_eq(child_run(lose_power_restoring, NULL), 0);
+}
+END_TEST
+
 /* ---------------------------------------------------------------- who reads */
 
 /* Nobody reads: the daemon goes on all the same, and the backup is given up. */
@@ -548,6 +661,9 @@ static Suite *suite(void) {
     tcase_add_loop_test(faults, a_disk_that_fails_a_backup_leaves_nothing, 0, FAILURE_COUNT);
     tcase_add_loop_test(faults, a_disk_that_fails_a_restore_leaves_no_log_or_a_whole_one, 0,
                         FAILURE_COUNT);
+    TCase *power = group(suite, "power loss");
+    tcase_add_test(power, after_power_loss_a_backup_is_there_or_not);
+    tcase_add_test(power, after_power_loss_a_restored_log_is_there_or_not);
     TCase *readers = group(suite, "who reads");
     tcase_add_test(readers, a_stalled_reader_keeps_nobody);
     tcase_add_test(readers, a_reader_that_goes_away_is_an_error);

@@ -262,7 +262,13 @@ static void make_state(struct crash_disk *disk, size_t unit, enum crash_keep kee
 /* ------------------------------------------------------------------- showing */
 
 static bool is_directory(const struct name *name) {
-    return strcmp(name->text, "log") == 0 || strcmp(name->text, "log.tmp") == 0;
+    static const char *const names[] = {"log", "log.tmp", "log.restore"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(name->text, names[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void show_file(const struct name *name, struct image *state, struct image *shown,
