@@ -292,7 +292,7 @@ START_TEST(a_wrong_command_line_says_what_is_wrong) {
     ck_assert_int_eq(SAGALOG(scratch.path, "list", "1"), 2);
     expect_in(complained, "'1' is one word too many");
     ck_assert_int_eq(SAGALOG(scratch.path, "show", "-f", "1"), 2);
-    expect_in(complained, "'show' cannot follow");
+    expect_in(complained, "'show' does not take --follow");
     ck_assert_int_eq(SAGALOG(scratch.path, "list", "--colour"), 2);
     ck_assert_str_eq(printed, "");
 }

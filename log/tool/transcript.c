@@ -214,17 +214,17 @@ static enum saga_error put_records(struct transcript *transcript, struct saga_re
 
 /* ------------------------------------------------------------ around records */
 
-static void write_header(FILE *out, const struct saga_story *story, const char *problem) {
+static void write_header(FILE *out, const struct saga_story *story) {
     char id[SAGA_ID_TEXT_SIZE];
     char time[SAGA_TIME_TEXT_SIZE];
     char span[SAGA_SPAN_TEXT_SIZE];
     const char *reason = saga_story_reason(story);
-    (void)fprintf(out, "saga %s  ", saga_id_text(&story->entry.id, id));
+    (void)fprintf(out, "saga %s  ", saga_id_text(&story->id, id));
     saga_escape(out, saga_story_name(story), strlen(saga_story_name(story)), SAGA_COLUMNS_ALL);
     if (story->definition != NULL) {
         (void)fprintf(out, " version %" PRIu32, story->definition->version);
     }
-    (void)fprintf(out, "\n%s", story->entry.status);
+    (void)fprintf(out, "\n%s", story->status);
     if (*reason != '\0') {
         (void)fprintf(out, " (%s)", reason);
     }
@@ -234,8 +234,8 @@ static void write_header(FILE *out, const struct saga_story *story, const char *
                       saga_story_span(story, span));
     }
     (void)fputc('\n', out);
-    if (problem != NULL) {
-        (void)fprintf(out, "out of service: %s\n", problem);
+    if (story->problem[0] != '\0') {
+        (void)fprintf(out, "out of service: %s\n", story->problem);
     }
     (void)fputc('\n', out);
 }
@@ -252,12 +252,11 @@ static void write_steps(FILE *out, const struct saga_story *story) {
     }
 }
 
-enum saga_error saga_transcript_write(FILE *out, const struct saga_story *story,
-                                      const char *problem, size_t columns,
+enum saga_error saga_transcript_write(FILE *out, const struct saga_story *story, size_t columns,
                                       struct saga_fault *fault) {
     struct transcript transcript = {.out = out, .story = story, .columns = columns};
     struct saga_retelling retelling;
-    write_header(out, story, problem);
+    write_header(out, story);
     enum saga_error error = saga_retelling_open(&retelling, story, fault);
     if (error == SAGA_OK) {
         error = put_records(&transcript, &retelling, fault);

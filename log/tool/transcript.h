@@ -18,10 +18,8 @@
 
 #include "story.h"
 
-/* Writes it, lines broken at `columns` (0: nowhere). `problem`: why the saga is
- * out of service; NULL: it is not. Errors: FAILED (memory). */
+/* Writes it, lines broken at `columns` (0: nowhere). Errors: FAILED (memory). */
 SAGA_CHECKED enum saga_error saga_transcript_write(FILE *out, const struct saga_story *story,
-                                                   const char *problem, size_t columns,
-                                                   struct saga_fault *fault);
+                                                   size_t columns, struct saga_fault *fault);
 
 #endif
