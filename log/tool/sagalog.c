@@ -17,6 +17,7 @@ static const struct saga_command commands[] = {
      .takes = SAGA_TAKES_FILTERS | SAGA_TAKES_SAGA | SAGA_TAKES_LIMIT,
      .run = saga_list_run},
     {.name = "show", .takes = SAGA_TAKES_ID, .run = saga_show_run},
+    {.name = "explain", .takes = SAGA_TAKES_ID, .run = saga_explain_run},
     {.name = "tail", .takes = SAGA_TAKES_FOLLOW, .run = saga_tail_run},
     {.name = "verify", .run = saga_verify_run},
     {.name = "stats", .run = saga_stats_run},
@@ -31,6 +32,7 @@ static const char *const about =
     "Commands:\n"
     "  list       a line per saga, the newest first\n"
     "  show ID    the story of one saga; ID is any part of an id that only one has\n"
+    "  explain ID where a saga stands, what it waits for, what comes next, what could be done\n"
     "  tail       the latest 20 records of all sagas\n"
     "  verify     reads and checks every record, and names what is wrong\n"
     "  stats      counts, and the size of the log\n"

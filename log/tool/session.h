@@ -58,6 +58,7 @@ struct saga_command {
 
 enum saga_error saga_list_run(struct saga_session *session);
 enum saga_error saga_show_run(struct saga_session *session);
+enum saga_error saga_explain_run(struct saga_session *session);
 enum saga_error saga_tail_run(struct saga_session *session);
 enum saga_error saga_verify_run(struct saga_session *session);
 enum saga_error saga_stats_run(struct saga_session *session);
@@ -66,6 +67,7 @@ enum saga_error saga_export_run(struct saga_session *session);
 /* Finds the saga that session->argument means, and has `teller` print its story. */
 struct saga_story;
 typedef enum saga_error saga_session_teller(struct saga_session *session,
+                                            struct saga_log_reader *reader,
                                             const struct saga_story *story);
 enum saga_error saga_session_tell(struct saga_session *session, saga_session_teller *teller);
 

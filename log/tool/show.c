@@ -25,7 +25,9 @@ static json_t *whole_json(const struct saga_story *story) {
     return json;
 }
 
-static enum saga_error show(struct saga_session *session, const struct saga_story *story) {
+static enum saga_error show(struct saga_session *session, struct saga_log_reader *reader,
+                            const struct saga_story *story) {
+    (void)reader;
     if (session->json) {
         return saga_output_json(&session->output, whole_json(story), &session->fault);
     }

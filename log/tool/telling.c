@@ -12,7 +12,7 @@ static enum saga_error tell(struct saga_session *session, struct saga_log_reader
         error = saga_story_open(&story, reader, lexicon, &line, true, &session->fault);
     }
     if (error == SAGA_OK) {
-        error = teller(session, &story);
+        error = teller(session, reader, &story);
         saga_story_close(&story);
     }
     return error;
