@@ -69,8 +69,9 @@ START_TEST(a_saga_that_makes_no_sense_is_named_and_told_as_far_as_it_goes) {
     ck_assert_int_eq(SAGALOG(scratch.path, "show", text), 0);
     expect_in(printed, "\nquarantined, started ");
     expect_in(printed, "\nout of service: record 7 (PIVOT_PASSED) makes no legal transition\n");
-    expect_in(printed, "create#1 done BOOKING_CREATED -> block: parking.block\n"
-                       "              -- record 7 does not follow from those before it; ");
+    expect_in(printed,
+              "create#1 done BOOKING_CREATED -> block: parking.block\n"
+              "                             -- record 7 does not follow from those before it; ");
     expect_in(printed, "  pivot passed\n");
     expect_in(printed, "\nblock                    running        1\n");
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "attention.h"
+#include "mask.h"
 #include "muster.h"
 #include "progress.h"
 #include "session.h"
@@ -176,6 +177,14 @@ static enum saga_error write_out(struct listing *listing) {
     return error;
 }
 
+static enum saga_error print_json(struct saga_session *session, const struct saga_story *story) {
+    json_t *json = saga_story_json(story);
+    if (!session->secrets) {
+        (void)saga_mask_json(json_object_get(json, "data"));
+    }
+    return saga_output_json(&session->output, json, &session->fault);
+}
+
 static enum saga_error print_saga(struct listing *listing, const struct saga_story *story) {
     struct saga_session *session = listing->session;
     if (session->limit != 0 && listing->count == session->limit) {
@@ -183,9 +192,7 @@ static enum saga_error print_saga(struct listing *listing, const struct saga_sto
         return SAGA_ERROR_NOT_FOUND;
     }
     listing->count++;
-    return listing->table != NULL
-               ? add_row(listing, story)
-               : saga_output_json(&session->output, saga_story_json(story), &session->fault);
+    return listing->table != NULL ? add_row(listing, story) : print_json(session, story);
 }
 
 static enum saga_error list_one(struct listing *listing, const struct saga_muster_line *line) {

@@ -14,11 +14,15 @@
 
 static const struct saga_command commands[] = {
     {.name = "list",
-     .takes = SAGA_TAKES_FILTERS | SAGA_TAKES_SAGA | SAGA_TAKES_LIMIT,
+     .takes = SAGA_TAKES_FILTERS | SAGA_TAKES_SAGA | SAGA_TAKES_LIMIT | SAGA_TAKES_SECRETS,
      .run = saga_list_run},
-    {.name = "show", .takes = SAGA_TAKES_ID, .run = saga_show_run},
+    {.name = "show",
+     .takes = SAGA_TAKES_ID | SAGA_TAKES_PAYLOADS | SAGA_TAKES_SECRETS,
+     .run = saga_show_run},
     {.name = "explain", .takes = SAGA_TAKES_ID, .run = saga_explain_run},
-    {.name = "tail", .takes = SAGA_TAKES_FOLLOW, .run = saga_tail_run},
+    {.name = "tail",
+     .takes = SAGA_TAKES_FOLLOW | SAGA_TAKES_SAGA | SAGA_TAKES_LIMIT | SAGA_TAKES_SECRETS,
+     .run = saga_tail_run},
     {.name = "verify", .run = saga_verify_run},
     {.name = "stats", .run = saga_stats_run},
     {.name = "export", .run = saga_export_run},
@@ -54,6 +58,8 @@ enum {
     KEY_START_KEY,
     KEY_ATTENTION,
     KEY_LIMIT,
+    KEY_PAYLOADS,
+    KEY_SECRETS,
 };
 
 static const struct argp_option options[] = {
@@ -61,13 +67,15 @@ static const struct argp_option options[] = {
     {"json", 'j', NULL, 0, "Print JSON, for programs", 0},
     {"follow", 'f', NULL, 0, "tail: go on printing records as they are written", 0},
     {"status", KEY_STATUS, "STATUS", 0, "list: only sagas of this status", 1},
-    {"saga", KEY_SAGA, "NAME", 0, "list: only sagas of this definition", 1},
+    {"saga", KEY_SAGA, "NAME", 0, "list, tail: only sagas of this definition", 1},
     {"step", KEY_STEP, "NAME", 0, "list: only sagas that are at this step now", 1},
     {"since", KEY_SINCE, "TIME", 0, "list: only sagas started then or later", 1},
     {"until", KEY_UNTIL, "TIME", 0, "list: only sagas started before then", 1},
     {"key", KEY_START_KEY, "KEY", 0, "list: only the saga that this start key has started", 1},
     {"attention", KEY_ATTENTION, NULL, 0, "list: only sagas that wait for a person", 1},
-    {"limit", KEY_LIMIT, "N", 0, "list: at most so many; 0: all of them (default 50)", 1},
+    {"limit", KEY_LIMIT, "N", 0, "list, tail: at most so many; 0: all (default 50; tail: 20)", 1},
+    {"payloads", KEY_PAYLOADS, NULL, 0, "show: with the whole payloads", 2},
+    {"secrets", KEY_SECRETS, NULL, 0, "show, list, tail, state: do not mask what looks secret", 2},
     {0},
 };
 
@@ -88,6 +96,8 @@ static const struct {
     {KEY_START_KEY, "--key", SAGA_TAKES_FILTERS},
     {KEY_ATTENTION, "--attention", SAGA_TAKES_FILTERS},
     {KEY_LIMIT, "--limit", SAGA_TAKES_LIMIT},
+    {KEY_PAYLOADS, "--payloads", SAGA_TAKES_PAYLOADS},
+    {KEY_SECRETS, "--secrets", SAGA_TAKES_SECRETS},
 };
 #define SPECIAL_COUNT (sizeof special / sizeof special[0])
 
@@ -141,7 +151,7 @@ static void check_special(struct argp_state *state) {
 }
 
 static void check_line(struct argp_state *state) {
-    const struct saga_session *session = state->input;
+    struct saga_session *session = state->input;
     if (session->command == NULL) {
         argp_error(state, "which command? There are %s", command_names());
     } else if (takes(session, SAGA_TAKES_ID) && session->argument == NULL) {
@@ -209,6 +219,7 @@ static bool parse_filter(int key, char *value, struct argp_state *state) {
         return true;
     case KEY_LIMIT:
         session->limit = number_of(state, value);
+        session->limited = true;
         return true;
     default:
         return false;
@@ -230,6 +241,12 @@ static error_t parse(int key, char *value, struct argp_state *state) {
         return 0;
     case 'f':
         session->follow = true;
+        return 0;
+    case KEY_PAYLOADS:
+        session->payloads = true;
+        return 0;
+    case KEY_SECRETS:
+        session->secrets = true;
         return 0;
     case ARGP_KEY_ARG:
         take_word(state, value);

@@ -9,7 +9,7 @@
 #include "log.h"
 #include "output.h"
 
-/* What a command takes beside --data-dir and --json; and of an option, that it was given. */
+/* What a command takes beside --data-dir and --json. */
 enum {
     SAGA_TAKES_ID = 1 << 0,
     SAGA_TAKES_FOLLOW = 1 << 1,
@@ -17,7 +17,8 @@ enum {
     SAGA_TAKES_SAGA = 1 << 3,
     SAGA_TAKES_LIMIT = 1 << 4,
     SAGA_TAKES_AT = 1 << 5,
-    SAGA_TAKES_PAYLOADS = 1 << 6, /* --payloads, --secrets */
+    SAGA_TAKES_PAYLOADS = 1 << 6,
+    SAGA_TAKES_SECRETS = 1 << 7,
 };
 
 /* Which sagas `list` is to show; NULL, 0 and false: any. */
@@ -35,13 +36,14 @@ struct saga_session {
     const char *data_dir;
     const struct saga_command *command;
     const char *argument; /* NULL: the command takes none */
-    unsigned given;       /* options, as SAGA_TAKES_... */
+    unsigned given;       /* of the options that not every command takes: bits, by their order */
     bool json;
     bool follow;
     bool payloads; /* show them */
-    bool secrets;  /* show them, too */
+    bool secrets;  /* do not mask them */
     struct saga_filter filter;
     uint64_t limit; /* 0: no limit */
+    bool limited;   /* it was given */
     uint64_t at_lsn;
     struct saga_log *log;
     struct saga_output output;
