@@ -202,7 +202,7 @@ static void print(const struct saga_output *output, const json_t *json) {
 }
 
 static enum saga_error explain(struct saga_session *session, struct saga_log_reader *reader,
-                               const struct saga_story *story) {
+                               struct saga_story *story) {
     struct saga_explanation_scene scene = {
         .now_ms = saga_moment_now(),
         .daemon = has_daemon(session->data_dir),

@@ -20,6 +20,9 @@ static const struct saga_command commands[] = {
      .takes = SAGA_TAKES_ID | SAGA_TAKES_PAYLOADS | SAGA_TAKES_SECRETS,
      .run = saga_show_run},
     {.name = "explain", .takes = SAGA_TAKES_ID, .run = saga_explain_run},
+    {.name = "state",
+     .takes = SAGA_TAKES_ID | SAGA_TAKES_AT | SAGA_TAKES_SECRETS,
+     .run = saga_state_run},
     {.name = "tail",
      .takes = SAGA_TAKES_FOLLOW | SAGA_TAKES_SAGA | SAGA_TAKES_LIMIT | SAGA_TAKES_SECRETS,
      .run = saga_tail_run},
@@ -37,6 +40,7 @@ static const char *const about =
     "  list       a line per saga, the newest first\n"
     "  show ID    the story of one saga; ID is any part of an id that only one has\n"
     "  explain ID where a saga stands, what it waits for, what comes next, what could be done\n"
+    "  state ID   all that is known of a saga, as of any record\n"
     "  tail       the latest 20 records of all sagas\n"
     "  verify     reads and checks every record, and names what is wrong\n"
     "  stats      counts, and the size of the log\n"
@@ -60,6 +64,7 @@ enum {
     KEY_LIMIT,
     KEY_PAYLOADS,
     KEY_SECRETS,
+    KEY_AT,
 };
 
 static const struct argp_option options[] = {
@@ -75,6 +80,7 @@ static const struct argp_option options[] = {
     {"attention", KEY_ATTENTION, NULL, 0, "list: only sagas that wait for a person", 1},
     {"limit", KEY_LIMIT, "N", 0, "list, tail: at most so many; 0: all (default 50; tail: 20)", 1},
     {"payloads", KEY_PAYLOADS, NULL, 0, "show: with the whole payloads", 2},
+    {"at", KEY_AT, "LSN", 0, "state: when this record was the last one", 2},
     {"secrets", KEY_SECRETS, NULL, 0, "show, list, tail, state: do not mask what looks secret", 2},
     {0},
 };
@@ -98,6 +104,7 @@ static const struct {
     {KEY_LIMIT, "--limit", SAGA_TAKES_LIMIT},
     {KEY_PAYLOADS, "--payloads", SAGA_TAKES_PAYLOADS},
     {KEY_SECRETS, "--secrets", SAGA_TAKES_SECRETS},
+    {KEY_AT, "--at", SAGA_TAKES_AT},
 };
 #define SPECIAL_COUNT (sizeof special / sizeof special[0])
 
@@ -245,6 +252,9 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     case KEY_PAYLOADS:
         session->payloads = true;
         return 0;
+    case KEY_AT:
+        session->at_lsn = number_of(state, value);
+        return 0;
     case KEY_SECRETS:
         session->secrets = true;
         return 0;
@@ -314,7 +324,8 @@ int main(int argc, char **argv) {
     static const char version[] = "sagalog " SAGA_VERSION;
     const struct argp argp = {
         .options = options, .parser = parse, .args_doc = "COMMAND [ID]", .doc = about};
-    struct saga_session session = {.filter = {.until_ms = INT64_MAX}, .limit = LIMIT_DEFAULT};
+    struct saga_session session = {
+        .filter = {.until_ms = INT64_MAX}, .limit = LIMIT_DEFAULT, .at_lsn = UINT64_MAX};
     argp_err_exit_status = 2;
     argp_program_version = version;
     (void)argp_parse(&argp, argc, argv, 0, NULL, &session);

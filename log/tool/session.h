@@ -42,9 +42,9 @@ struct saga_session {
     bool payloads; /* show them */
     bool secrets;  /* do not mask them */
     struct saga_filter filter;
-    uint64_t limit; /* 0: no limit */
-    bool limited;   /* it was given */
-    uint64_t at_lsn;
+    uint64_t limit;  /* 0: no limit */
+    bool limited;    /* it was given */
+    uint64_t at_lsn; /* UINT64_MAX: the end */
     struct saga_log *log;
     struct saga_output output;
     struct saga_fault fault; /* of whatever failed */
@@ -61,6 +61,7 @@ struct saga_command {
 enum saga_error saga_list_run(struct saga_session *session);
 enum saga_error saga_show_run(struct saga_session *session);
 enum saga_error saga_explain_run(struct saga_session *session);
+enum saga_error saga_state_run(struct saga_session *session);
 enum saga_error saga_tail_run(struct saga_session *session);
 enum saga_error saga_verify_run(struct saga_session *session);
 enum saga_error saga_stats_run(struct saga_session *session);
@@ -70,7 +71,7 @@ enum saga_error saga_export_run(struct saga_session *session);
 struct saga_story;
 typedef enum saga_error saga_session_teller(struct saga_session *session,
                                             struct saga_log_reader *reader,
-                                            const struct saga_story *story);
+                                            struct saga_story *story);
 enum saga_error saga_session_tell(struct saga_session *session, saga_session_teller *teller);
 
 #endif

@@ -40,7 +40,7 @@ static json_t *whole_json(const struct saga_story *story, bool secrets) {
 }
 
 static enum saga_error show(struct saga_session *session, struct saga_log_reader *reader,
-                            const struct saga_story *story) {
+                            struct saga_story *story) {
     (void)reader;
     if (session->json) {
         return saga_output_json(&session->output, whole_json(story, session->secrets),

@@ -93,7 +93,7 @@ static void note_illegal(struct saga_story *story) {
 }
 
 /* One that cannot be folded to its end is known as far as it can. */
-static enum saga_error fold(struct saga_story *story, struct saga_fault *fault) {
+static enum saga_error fold(struct saga_story *story, bool to_its_end, struct saga_fault *fault) {
     const bool torn = story->problem[0] != '\0';
     if (story->chain.count == 0) {
         return SAGA_OK;
@@ -115,12 +115,19 @@ static enum saga_error fold(struct saga_story *story, struct saga_fault *fault) 
     }
     if (error == SAGA_ERROR_LOG_REFUSED) {
         note_illegal(story);
-    } else if (!torn && story->saga->outcome == 0 && !saga_settled(story->saga, plan)) {
+    } else if (to_its_end && !torn && story->saga->outcome == 0 &&
+               !saga_settled(story->saga, plan)) {
         (void)snprintf(story->problem, sizeof story->problem,
                        "its last decision, up to record %" PRIu64 ", is not whole",
                        story->saga->last_lsn);
     }
     return SAGA_OK;
+}
+
+static void name_status(struct saga_story *story) {
+    story->status = story->problem[0] != '\0' || story->saga == NULL
+                        ? "quarantined"
+                        : saga_status_name(story->saga);
 }
 
 enum saga_error saga_story_open(struct saga_story *story, struct saga_log_reader *reader,
@@ -132,16 +139,34 @@ enum saga_error saga_story_open(struct saga_story *story, struct saga_log_reader
         const bool whole = story->chain.count > 0 && story->chain.records[0].fact == SAGA_STARTED;
         const uint64_t lsn = whole ? story->chain.records[0].definition_lsn : line->definition_lsn;
         story->definition = lsn == 0 ? NULL : saga_lexicon_definition(lexicon, reader, lsn);
-        error = fold(story, fault);
+        error = fold(story, true, fault);
     }
     if (error != SAGA_OK) {
         saga_story_close(story);
         return error;
     }
-    story->status = story->problem[0] != '\0' || story->saga == NULL
-                        ? "quarantined"
-                        : saga_status_name(story->saga);
+    name_status(story);
     return SAGA_OK;
+}
+
+enum saga_error saga_story_rewind(struct saga_story *story, uint64_t lsn,
+                                  struct saga_fault *fault) {
+    struct saga_chain *chain = &story->chain;
+    if (chain->count > 0 && chain->records[0].lsn > lsn) {
+        return saga_fault_set(fault, SAGA_ERROR_NOT_FOUND,
+                              "this saga was not there at record %" PRIu64
+                              ": it begins with record %" PRIu64,
+                              lsn, chain->records[0].lsn);
+    }
+    while (chain->count > 0 && chain->records[chain->count - 1].lsn > lsn) {
+        chain->count--;
+    }
+    free(story->saga);
+    story->saga = NULL;
+    story->problem[0] = '\0';
+    const enum saga_error error = fold(story, false, fault);
+    name_status(story);
+    return error;
 }
 
 void saga_story_close(struct saga_story *story) {

@@ -39,6 +39,11 @@ SAGA_CHECKED enum saga_error saga_story_open(struct saga_story *story,
                                              struct saga_fault *fault);
 void saga_story_close(struct saga_story *story);
 
+/* Turns it back to where it stood when record `lsn` of the log was the last one; that may be in the
+ * middle of a decision. Errors: NOT_FOUND (it had not begun), FAILED. */
+SAGA_CHECKED enum saga_error saga_story_rewind(struct saga_story *story, uint64_t lsn,
+                                               struct saga_fault *fault);
+
 /* As the API gives it (view.h). NULL: no memory. */
 json_t *saga_story_json(const struct saga_story *story);
 
