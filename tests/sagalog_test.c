@@ -295,7 +295,8 @@ START_TEST(verify_finds_nothing_wrong) {
     ck_assert_int_eq(SAGALOG(scratch.path, "verify"), 0);
     ck_assert_str_eq(complained, "");
     expect_in(printed,
-              " records, 11 sagas (2 open), 1 definitions: all checked, nothing is wrong\n");
+              "231 records, 11 sagas (2 open), 1 definitions: all checked, nothing is wrong\n");
+    expect_in(printed, "\ndigest ");
     ck_assert_int_eq(SAGALOG(scratch.path, "verify", "--json"), 0);
     json_t *json = parse(printed, printed_size);
     ck_assert_int_eq(number_of(json, "sagas"), STORY_COUNT);
@@ -303,6 +304,16 @@ START_TEST(verify_finds_nothing_wrong) {
     ck_assert_int_eq(number_of(json, "quarantined"), 0);
     ck_assert_uint_eq(json_array_size(json_object_get(json, "damaged")), 0);
     ck_assert_uint_eq(json_array_size(json_object_get(json, "problems")), 0);
+    ck_assert_uint_eq(strlen(string_of(json, "digest")), 32);
+    const json_t *rules = json_object_get(json, "rules");
+    const json_t *rule;
+    size_t i;
+    ck_assert_uint_eq(json_array_size(rules), 20);
+    ck_assert_str_eq(string_of(json_array_get(rules, 0), "rule"), "L1");
+    json_array_foreach(rules, i, rule) {
+        ck_assert_int_eq(number_of(rule, "broken"), 0);
+        ck_assert(json_is_null(json_object_get(rule, "first_lsn")));
+    }
     json_decref(json);
 }
 END_TEST
