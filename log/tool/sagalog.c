@@ -7,8 +7,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "cell.h"
 #include "moment.h"
 #include "session.h"
 
@@ -50,7 +50,7 @@ static const char *const about =
     "15m, 2h, 7d.\n"
     "\n"
     "Exit status: 0 ok; 1 failed; 2 usage; 3 no log there, or not one saga with this ID; "
-    "7 log refused, or sagas in it out of service (verify).";
+    "7 log refused, or sagas in it out of service or rules broken (verify).";
 
 /* Long options without a letter. */
 enum {
@@ -269,32 +269,6 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     }
 }
 
-/* ------------------------------------------------------------------- signals */
-
-#define STATUS_LOG_REFUSED 7
-
-static const char fallen[] =
-    "sagalog: reading log/data.mdb ended in a memory fault: it was cut short or damaged while it "
-    "was read, or sagalog has a defect. Restore data.mdb from a backup; nothing was changed.\n";
-
-/* LMDB trusts what it maps. The log is checked before it is mapped, but a file
- * that changes under a reader can still fault it. */
-static void fall(int number) {
-    (void)number;
-    (void)!write(STDERR_FILENO, fallen, sizeof fallen - 1);
-    _exit(STATUS_LOG_REFUSED);
-}
-
-static void prepare_signals(void) {
-    const struct sigaction falling = {.sa_handler = fall, .sa_flags = SA_NODEFER};
-    const struct sigaction ignoring = {.sa_handler = SIG_IGN};
-    (void)sigaction(SIGBUS, &falling, NULL);
-    (void)sigaction(SIGSEGV, &falling, NULL);
-    /* A reader who has seen enough (head) is told apart by the write's error, so that the log is
-     * closed in order. */
-    (void)sigaction(SIGPIPE, &ignoring, NULL);
-}
-
 /* ---------------------------------------------------------------------- main */
 
 static enum saga_error run(struct saga_session *session) {
@@ -320,6 +294,25 @@ static enum saga_error run(struct saga_session *session) {
     return error;
 }
 
+static int work(void *context) {
+    struct saga_session *session = context;
+    const struct sigaction ignoring = {.sa_handler = SIG_IGN};
+    /* A reader who has seen enough (head) is told apart by the write's error, so that the log is
+     * closed in order. */
+    (void)sigaction(SIGPIPE, &ignoring, NULL);
+    enum saga_error error = run(session);
+    if (session->output.gone && error == SAGA_ERROR_FAILED) {
+        error = SAGA_OK; /* nobody reads any more: no reason to complain */
+    } else if (error != SAGA_OK) {
+        (void)fprintf(stderr, "sagalog: %s\n", session->fault.text);
+    }
+    saga_output_close(&session->output);
+    if (session->log != NULL) {
+        saga_log_close(session->log);
+    }
+    return saga_error_exit_status(error);
+}
+
 int main(int argc, char **argv) {
     static const char version[] = "sagalog " SAGA_VERSION;
     const struct argp argp = {
@@ -329,16 +322,7 @@ int main(int argc, char **argv) {
     argp_err_exit_status = 2;
     argp_program_version = version;
     (void)argp_parse(&argp, argc, argv, 0, NULL, &session);
-    prepare_signals();
-    enum saga_error error = run(&session);
-    if (session.output.gone && error == SAGA_ERROR_FAILED) {
-        error = SAGA_OK; /* nobody reads any more: no reason to complain */
-    } else if (error != SAGA_OK) {
-        (void)fprintf(stderr, "sagalog: %s\n", session.fault.text);
-    }
-    saga_output_close(&session.output);
-    if (session.log != NULL) {
-        saga_log_close(session.log);
-    }
-    return saga_error_exit_status(error);
+    const struct saga_cell cell = {
+        .program = "sagalog", .data_dir = session.data_dir, .endless = session.follow};
+    return saga_cell_run(&cell, work, &session);
 }
