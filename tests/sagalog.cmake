@@ -16,3 +16,8 @@ foreach(test sagalog_test sagalog_show_test sagalog_state_test sagalog_list_test
 endforeach()
 target_compile_definitions(sagalog_test PRIVATE
     SAGA_GOLDEN_DIR="${CMAKE_CURRENT_SOURCE_DIR}/golden/sagalog")
+
+add_test(NAME sagalog_completion_test COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/completion_test.sh
+    ${CMAKE_BINARY_DIR}/bin/sagalog ${PROJECT_SOURCE_DIR}/packaging/completions
+    ${PROJECT_SOURCE_DIR}/docs/man/sagalog.1.scd)
+set_tests_properties(sagalog_completion_test PROPERTIES LABELS docs SKIP_RETURN_CODE 77 TIMEOUT 60)
