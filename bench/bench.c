@@ -17,6 +17,16 @@ static const char definition_text[] =
     "  - {name: a, command: echo.a, compensation: {command: echo.undo_a}}\n"
     "  - {name: b, command: echo.b, compensation: {command: echo.undo_b}}\n"
     "  - {name: c, command: echo.c, pivot: true}\n";
+static const char wait_text[] =
+    "saga: wait\n"
+    "version: 1\n"
+    "participants:\n"
+    "  nobody: {fenced: true}\n"
+    "defaults: {timeout: 24h}\n"
+    "steps:\n"
+    "  - {name: a, command: nobody.a, compensation: {command: nobody.undo_a}}\n"
+    "  - {name: b, command: nobody.b, compensation: {command: nobody.undo_b}}\n"
+    "  - {name: c, command: nobody.c, pivot: true}\n";
 static const char input_text[] =
     "{\"customer\":\"0192a0b1\",\"parking_slot_uuid\":\"e1a9e2c8-7b1b-4c52-9c1e-6d1a2f5b7a10\","
     "\"total\":10000}";
@@ -61,7 +71,7 @@ static struct saga_request *take_spare(struct saga_bench *bench) {
 static bool echo(void *context, const struct saga_dispatch *dispatch) {
     struct saga_bench *bench = context;
     bench->sent++;
-    if (bench->answers) {
+    if (bench->answers && dispatch->name[0] == 'e') {
         struct saga_request *request = take_spare(bench);
         request->type = SAGA_REQUEST_REPLY;
         request->command = dispatch->id;
@@ -112,24 +122,41 @@ static void fail(const char *what, const struct saga_fault *fault) {
     exit(1);
 }
 
-static void start(struct saga_bench *bench, struct saga_moment now) {
+static void ask(struct saga_bench *bench, const char *saga, uint64_t key, struct saga_moment now,
+                enum saga_result expected) {
     static struct saga_listing listing;
     struct saga_request *request = take_spare(bench);
+    char text[32];
     request->type = SAGA_REQUEST_START;
-    request->saga = "bench";
+    request->saga = saga;
     request->body = (struct saga_bytes){.data = input_text, .size = sizeof input_text - 1};
     request->listings = &listing;
+    if (key != 0) {
+        const int size = snprintf(text, sizeof text, "order-%llu", (unsigned long long)key);
+        request->key = (struct saga_bytes){.data = text, .size = (uint32_t)size};
+    }
     saga_engine_take(bench->engine, request, now);
-    if (request->result != SAGA_RESULT_CREATED) {
-        (void)fprintf(stderr, "start: %s\n", request->text);
+    if (request->result != expected) {
+        (void)fprintf(stderr, "start: %d, and %d was expected: %s\n", request->result, expected,
+                      request->text);
         exit(1);
     }
+}
+
+static void start(struct saga_bench *bench, struct saga_moment now) {
+    ask(bench, "bench", bench->keyed ? ++bench->keys : 0, now, SAGA_RESULT_CREATED);
     bench->in_flight++;
 }
 
-void saga_bench_turn(struct saga_bench *bench, size_t target) {
-    struct saga_moment now = saga_bench_moment();
+static void commit(struct saga_bench *bench, struct saga_moment now) {
     struct saga_fault fault;
+    if (saga_engine_commit(bench->engine, now, &fault) != SAGA_OK) {
+        fail("commit", &fault);
+    }
+}
+
+void saga_bench_turn(struct saga_bench *bench, size_t target) {
+    const struct saga_moment now = saga_bench_moment();
     while (bench->replies != NULL && !saga_engine_batch_full(bench->engine)) {
         struct saga_request *request = bench->replies;
         bench->replies = request->next;
@@ -139,24 +166,50 @@ void saga_bench_turn(struct saga_bench *bench, size_t target) {
         start(bench, now);
     }
     (void)saga_engine_tick(bench->engine, now);
-    if (saga_engine_commit(bench->engine, now, &fault) != SAGA_OK) {
-        fail("commit", &fault);
+    commit(bench, now);
+}
+
+void saga_bench_wait(struct saga_bench *bench, size_t count) {
+    while (count > 0) {
+        const struct saga_moment now = saga_bench_moment();
+        for (; count > 0 && !saga_engine_batch_full(bench->engine); count--) {
+            ask(bench, "wait", 0, now, SAGA_RESULT_CREATED);
+        }
+        commit(bench, now);
     }
 }
 
-void saga_bench_open(struct saga_bench *bench, const char *dir, bool answers) {
-    struct saga_fault fault;
-    struct saga_engine_config config;
+void saga_bench_find_key(struct saga_bench *bench, uint64_t number) {
+    const struct saga_moment now = saga_bench_moment();
+    ask(bench, "bench", number, now, SAGA_RESULT_OK);
+    commit(bench, now);
+}
+
+static void define(struct saga_bench *bench, const char *text, struct saga_moment now) {
     struct saga_definition *definition = NULL;
     struct saga_diagnostics diagnostics = {0};
-    const struct saga_log_options options = {.data_dir = dir};
+    struct saga_fault fault;
+    if (saga_definition_parse(text, strlen(text), &definition, &diagnostics) != SAGA_OK ||
+        saga_engine_define(bench->engine, definition, now, &fault) != SAGA_OK) {
+        fail("definition", &fault);
+    }
+}
+
+void saga_bench_open(struct saga_bench *bench, const struct saga_bench_options *options) {
+    struct saga_fault fault;
+    struct saga_engine_config config;
+    const struct saga_log_options log_options = {.data_dir = options->dir};
     const struct saga_outlet outlet = {.context = bench, .send = echo, .changed = changed};
     struct saga_moment now = saga_bench_moment();
     memset(bench, 0, sizeof *bench);
-    bench->answers = answers;
+    bench->answers = options->answers;
+    bench->keyed = options->keyed;
     saga_engine_config_default(&config);
+    if (options->pace != NULL) {
+        config.checkpoints = *options->pace;
+    }
     config.random = random_bytes;
-    if (saga_log_open(&bench->log, &options, &fault) != SAGA_OK) {
+    if (saga_log_open(&bench->log, &log_options, &fault) != SAGA_OK) {
         fail("log", &fault);
     }
     if (saga_engine_open(&bench->engine, bench->log, &config, &outlet, now, &bench->report,
@@ -164,11 +217,8 @@ void saga_bench_open(struct saga_bench *bench, const char *dir, bool answers) {
         fail("engine", &fault);
     }
     bench->in_flight = bench->report.open;
-    if (saga_definition_parse(definition_text, strlen(definition_text), &definition,
-                              &diagnostics) != SAGA_OK ||
-        saga_engine_define(bench->engine, definition, now, &fault) != SAGA_OK) {
-        fail("definition", &fault);
-    }
+    define(bench, definition_text, now);
+    define(bench, wait_text, now);
 }
 
 void saga_bench_close(struct saga_bench *bench) {

@@ -45,7 +45,7 @@ static double resident_bytes(void) {
 
 static void populate(const char *dir, size_t open) {
     struct saga_bench bench;
-    saga_bench_open(&bench, dir, false);
+    saga_bench_open(&bench, &(struct saga_bench_options){.dir = dir});
     while (bench.in_flight < open) {
         saga_bench_turn(&bench, open);
     }
@@ -56,7 +56,7 @@ static struct result recover(const char *dir) {
     struct saga_bench bench;
     struct result result;
     double begin = saga_bench_seconds();
-    saga_bench_open(&bench, dir, false);
+    saga_bench_open(&bench, &(struct saga_bench_options){.dir = dir});
     result.open_seconds = saga_bench_seconds() - begin;
     result.open = bench.report.open;
     result.records = bench.report.records;

@@ -66,7 +66,7 @@ int main(int argc, char **argv) {
     }
     struct saga_bench bench;
     char *dir = saga_bench_directory(parent);
-    saga_bench_open(&bench, dir, true);
+    saga_bench_open(&bench, &(struct saga_bench_options){.dir = dir, .answers = true});
     double first = 0;
     double last = 0;
     for (size_t i = 0; i < target_count; i++) {

@@ -186,6 +186,15 @@ static void mark(struct saga_outcomes *outcomes, uint64_t through_lsn) {
     outcomes->marked_lsn = through_lsn > outcomes->marked_lsn ? through_lsn : outcomes->marked_lsn;
 }
 
+void saga_outcomes_restored(struct saga_outcomes *outcomes, uint64_t checkpoint_lsn) {
+    const struct saga_owed *first = outcomes->first;
+    const uint64_t told_lsn =
+        first != NULL && first->ended_lsn <= checkpoint_lsn ? first->ended_lsn - 1 : checkpoint_lsn;
+    if (told_lsn > outcomes->marked_lsn) {
+        outcomes->marked_lsn = told_lsn;
+    }
+}
+
 void saga_outcomes_fold(struct saga_outcomes *outcomes, const struct saga_record *record) {
     if (record->fact == SAGA_STARTED) {
         start(outcomes, record);

@@ -50,6 +50,9 @@ void saga_outcomes_fold(struct saga_outcomes *outcomes, const struct saga_record
 void saga_outcomes_restore(struct saga_outcomes *outcomes, const struct saga_id *id,
                            uint64_t started_lsn, uint64_t ended_lsn);
 
+/* All there are were restored: whatever else has ended up to the checkpoint, was told. */
+void saga_outcomes_restored(struct saga_outcomes *outcomes, uint64_t checkpoint_lsn);
+
 /* The outcome that is owed of this saga; NULL: none is, to anybody. */
 const struct saga_owed *saga_outcomes_find(const struct saga_outcomes *outcomes,
                                            const struct saga_id *id);

@@ -228,6 +228,86 @@ START_TEST(who_is_owed_an_end_is_told_after_checkpoints) {
 }
 END_TEST
 
+static void start_asking(const char *key) {
+    struct saga_request request = trip_request(key, "{}");
+    request.content = world_bytes("\"somebody\"");
+    world_take(&request);
+    ck_assert_int_eq(request.result, SAGA_RESULT_CREATED);
+}
+
+/* Who was given last knows. */
+static void confirm(void) {
+    struct saga_request told = world_request(SAGA_REQUEST_TOLD);
+    told.id = world_told(world.told_count - 1)->saga;
+    world_take(&told);
+}
+
+/* What one record after the other says of the whole log; counts those of this fact. */
+static unsigned assert_each_is_after(uint8_t fact, int64_t (*what)(const struct saga_record *)) {
+    struct saga_log_reader *reader;
+    struct saga_record record;
+    struct saga_fault fault = {0};
+    int64_t last = INT64_MIN;
+    unsigned count = 0;
+    ck_assert_int_eq(saga_log_reader_open(world.log, &reader, &fault), SAGA_OK);
+    while (saga_log_reader_next(reader, &record, &fault) == SAGA_OK) {
+        if (fact == 0 || record.fact == fact) {
+            ck_assert_int_ge(what(&record), last);
+            last = what(&record) + (fact != 0);
+            count++;
+        }
+    }
+    saga_log_reader_close(reader);
+    return count;
+}
+
+static int64_t through(const struct saga_record *record) {
+    return (int64_t)record->through_lsn;
+}
+
+static int64_t time_of(const struct saga_record *record) {
+    return record->at_ms;
+}
+
+START_TEST(what_was_marked_as_told_is_not_marked_again_after_a_checkpoint) {
+    struct saga_id ids[MANY];
+    start_asking("never told");
+    end_last(false);
+    for (int round = 0; round < 2; round++) {
+        start_asking(round == 0 ? "told" : "told later");
+        end_last(false);
+        confirm();
+        world_pass(5000);
+        ck_assert_uint_eq(assert_each_is_after(SAGA_OUTCOMES_TOLD, through), 1);
+        if (round == 0) {
+            run_many(ids);
+            trip_restart();
+            ck_assert_uint_lt(world.report.records, 250);
+            world_pass(1);
+        }
+    }
+}
+END_TEST
+
+/* A late reply is recorded without a step of the coordinator, which has the time. */
+START_TEST(time_goes_on_where_a_late_word_is_the_last_before_a_checkpoint) {
+    world.checkpoints.records = 1;
+    trip_restart();
+    (void)start_numbered(1);
+    const struct sent late = *world_sent(world.sent_count - 1);
+    (void)world_reply(&late, "{\"reply_state\":\"NO_ROOM\"}");
+    world_commit();
+    world_sleep(60000);
+    ck_assert_int_eq(world_reply(&late, "{\"reply_state\":\"ROOM_BOOKED\"}"), SAGA_ANSWER_LATE);
+    world_commit();
+    ck_assert_uint_eq(world_stats().checkpoints.lsn, world_stats().last_lsn);
+    world.now.wall_ms -= INT64_C(365) * 24 * 3600 * 1000;
+    trip_restart();
+    (void)start_numbered(2);
+    (void)assert_each_is_after(0, time_of);
+}
+END_TEST
+
 /* ------------------------------------------------------------------- deaths */
 
 /* The states of all open sagas, as all records of the log fold them. */
@@ -320,6 +400,8 @@ int main(void) {
     tcase_add_test(tests, lists_have_them_all);
     tcase_add_test(tests, a_late_word_to_who_ended_long_ago_is_recorded);
     tcase_add_test(tests, who_is_owed_an_end_is_told_after_checkpoints);
+    tcase_add_test(tests, what_was_marked_as_told_is_not_marked_again_after_a_checkpoint);
+    tcase_add_test(tests, time_goes_on_where_a_late_word_is_the_last_before_a_checkpoint);
     tcase_add_loop_test(tests, killed_between_any_two_commits_nothing_is_lost, 0, 6);
     suite_add_tcase(suite, tests);
     return check_run(suite);

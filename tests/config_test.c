@@ -80,6 +80,7 @@ START_TEST(defaults_are_as_documented) {
     ck_assert_uint_eq(config.map_bytes, UINT64_C(16) << 30);
     ck_assert_uint_eq(config.sagas_max, 1000000);
     ck_assert_uint_eq(config.resend_per_second, 20000);
+    ck_assert_uint_eq(config.checkpoint_records, 1000000);
     saga_config_free(&config);
 }
 END_TEST
@@ -110,6 +111,7 @@ START_TEST(every_setting_has_its_variable_and_its_key) {
     (void)setenv("SAGAD_MAP_SIZE", "4M", 1);
     (void)setenv("SAGAD_SAGAS_MAX", "10", 1);
     (void)setenv("SAGAD_RESEND_PER_SECOND", "5", 1);
+    (void)setenv("SAGAD_CHECKPOINT_RECORDS", "500", 1);
     for (int by_file = 0; by_file < 2; by_file++) {
         ck_assert_msg(load(NULL) == SAGA_OK, "%s", fault.text);
         ck_assert_str_eq(config.data_dir, "/e");
@@ -120,12 +122,13 @@ START_TEST(every_setting_has_its_variable_and_its_key) {
         ck_assert_uint_eq(config.map_bytes, 4u << 20);
         ck_assert_uint_eq(config.sagas_max, 10);
         ck_assert_uint_eq(config.resend_per_second, 5);
+        ck_assert_uint_eq(config.checkpoint_records, 500);
         saga_config_free(&config);
         (void)clearenv();
         (void)setenv("SAGAD_CONFIG",
                      file_of("data_dir: /e\ndefinitions: /s\nlisten: 'tcp:127.0.0.1:0'\n"
                              "log_format: json\nlog_level: warning\nmap_size: 4M\nsagas_max: 10\n"
-                             "resend_per_second: 5\n"),
+                             "resend_per_second: 5\ncheckpoint_records: 500\n"),
                      1);
     }
 }

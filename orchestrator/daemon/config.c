@@ -8,9 +8,10 @@
 #include "config_file.h"
 #include "setting.h"
 
-#define MAP_BYTES_DEFAULT         (UINT64_C(16) << 30)
-#define SAGAS_MAX_DEFAULT         1000000
-#define RESEND_PER_SECOND_DEFAULT 20000
+#define MAP_BYTES_DEFAULT          (UINT64_C(16) << 30)
+#define SAGAS_MAX_DEFAULT          1000000
+#define RESEND_PER_SECOND_DEFAULT  20000
+#define CHECKPOINT_RECORDS_DEFAULT 1000000
 
 /* An empty variable is as good as none. */
 static const char *variable(const char *name) {
@@ -87,6 +88,7 @@ enum saga_error saga_config_load(struct saga_config *config, int argc, char **ar
         .map_bytes = MAP_BYTES_DEFAULT,
         .sagas_max = SAGAS_MAX_DEFAULT,
         .resend_per_second = RESEND_PER_SECOND_DEFAULT,
+        .checkpoint_records = CHECKPOINT_RECORDS_DEFAULT,
     };
     /* The weakest first: each puts its own in the place of what was there. */
     enum saga_error error = read_file(config, &arguments, fault);

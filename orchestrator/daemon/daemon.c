@@ -191,6 +191,7 @@ static enum saga_error open_engine(struct saga_daemon *daemon, struct saga_fault
     saga_engine_config_default(&config);
     config.limits.sagas_max = daemon->config->sagas_max;
     config.limits.resend_per_second = daemon->config->resend_per_second;
+    config.checkpoints.records = daemon->config->checkpoint_records;
     config.random = random_bytes;
     config.guard_path = guard;
     random_bytes(NULL, &config.hash_seed, sizeof config.hash_seed);

@@ -5,10 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAP_BYTES_MIN     (UINT64_C(1) << 20)
-#define MAP_BYTES_MAX     (UINT64_C(1) << 46) /* what LMDB can map in 47 bits of address space */
-#define SAGAS_MAX_MAX     10000000
-#define RESEND_PER_SECOND 1000000
+#define MAP_BYTES_MIN          (UINT64_C(1) << 20)
+#define MAP_BYTES_MAX          (UINT64_C(1) << 46) /* what LMDB can map in 47 bits of address space */
+#define SAGAS_MAX_MAX          10000000
+#define RESEND_PER_SECOND      1000000
+#define CHECKPOINT_RECORDS_MAX 1000000000
 
 static char *copy(const char *text) {
     char *copied = strdup(text);
@@ -115,6 +116,16 @@ static const char *set_resend_per_second(struct saga_config *config, const char 
     return NULL;
 }
 
+static const char *set_checkpoint_records(struct saga_config *config, const char *text) {
+    const char *end;
+    const uint64_t number = parse_number(text, CHECKPOINT_RECORDS_MAX, &end);
+    if (number == 0 || *end != '\0') {
+        return "a whole number from 1 to 1000000000";
+    }
+    config->checkpoint_records = number;
+    return NULL;
+}
+
 /* What is wrong with it is said by saga_setting_set(): never with the text itself. */
 static const char *set_amqp(struct saga_config *config, const char *text) {
     replace(&config->amqp, text);
@@ -179,6 +190,11 @@ static const struct {
                                         "How many commands are sent again a second after a restart "
                                         "(default: 20000)",
                                         set_resend_per_second},
+    [SAGA_SETTING_CHECKPOINT_RECORDS] = {"checkpoint-records", "SAGAD_CHECKPOINT_RECORDS",
+                                         "checkpoint_records", "NUMBER",
+                                         "A checkpoint after so many records, or 10 for each open "
+                                         "saga if that is more (default: 1000000)",
+                                         set_checkpoint_records},
     [SAGA_SETTING_AMQP] = {"amqp", "AMQP_URL", "amqp", "URL",
                            "The broker behind which participants are: "
                            "amqp[s]://USER:PASSWORD@HOST:PORT,HOST:PORT/VHOST",

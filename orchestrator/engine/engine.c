@@ -70,6 +70,10 @@ bool saga_engine_batch_full(const struct saga_engine *engine) {
     return log_full(engine) || engine->pending_count >= SAGA_LOG_BATCH_MAX;
 }
 
+uint64_t saga_engine_open_sagas(const struct saga_engine *engine) {
+    return saga_coordinator_counters(engine->coordinator)->open;
+}
+
 bool saga_engine_pending(const struct saga_engine *engine) {
     return engine->pending_count > 0 || engine->tell_due ||
            saga_checkpointer_busy(engine->checkpointer) ||
@@ -171,21 +175,23 @@ static size_t release(struct saga_engine *engine, struct pending *pending, size_
 }
 
 /* The checkpointer's share of the batch. */
-static enum saga_error checkpoint(struct saga_engine *engine, struct saga_fault *fault) {
+static enum saga_error checkpoint(struct saga_engine *engine, struct saga_moment now,
+                                  struct saga_fault *fault) {
     const struct saga_checkpoint_moment moment = {
-        .at_ms = saga_coordinator_now(engine->coordinator),
+        .at_ms = saga_turn_time(engine, now), /* late replies do not go through the coordinator */
         .epoch = engine->epoch,
         .epoch_ms = engine->epoch_ms,
     };
     return saga_checkpointer_slice(engine->checkpointer, &moment, fault);
 }
 
-static enum saga_error flush(struct saga_engine *engine, struct saga_fault *fault) {
+static enum saga_error flush(struct saga_engine *engine, struct saga_moment now,
+                             struct saga_fault *fault) {
     uint64_t records = batch_records(engine);
     if (records == 0 && !saga_checkpointer_busy(engine->checkpointer)) {
         return SAGA_OK;
     }
-    enum saga_error error = checkpoint(engine, fault);
+    enum saga_error error = checkpoint(engine, now, fault);
     if (error == SAGA_OK) {
         error = saga_log_flush(engine->log, fault);
     }
@@ -209,7 +215,7 @@ static enum saga_error record_unsent(struct saga_engine *engine, const struct pe
     for (size_t i = 0; i < count && error == SAGA_OK; i++) {
         saga_turn_unsent(engine, &refused[i].command.id, refused[i].command.attempt, now);
         if (log_full(engine)) {
-            error = flush(engine, fault);
+            error = flush(engine, now, fault);
         }
     }
     return error;
@@ -217,7 +223,7 @@ static enum saga_error record_unsent(struct saga_engine *engine, const struct pe
 
 enum saga_error saga_engine_commit(struct saga_engine *engine, struct saga_moment now,
                                    struct saga_fault *fault) {
-    enum saga_error error = flush(engine, fault);
+    enum saga_error error = flush(engine, now, fault);
     if (error != SAGA_OK) {
         return error;
     }

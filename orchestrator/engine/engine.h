@@ -214,6 +214,9 @@ SAGA_CHECKED bool saga_engine_batch_full(const struct saga_engine *engine);
 /* True if there are records, answers, commands or ends that wait for a commit. */
 SAGA_CHECKED bool saga_engine_pending(const struct saga_engine *engine);
 
+/* How many sagas have not ended. */
+uint64_t saga_engine_open_sagas(const struct saga_engine *engine);
+
 /* One commit; then the effects, in order. A command that the outlet refuses is
  * recorded as unsent, so there may be something pending again. Errors:
  * LOG_WRITE: the process must end (exit status 8); nothing was answered. */

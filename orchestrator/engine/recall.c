@@ -196,6 +196,7 @@ static enum saga_error report(struct saga_recall *made, struct saga_log_reader *
         saga_recall_close(made);
         return error;
     }
+    saga_outcomes_restored(made->outcomes, saga_log_reader_checkpoint(reader).lsn);
     made->report.open = saga_coordinator_counters(made->coordinator)->open;
     see_time(made, saga_coordinator_now(made->coordinator));
     see_time(made, saga_log_reader_checkpoint(reader).at_ms);

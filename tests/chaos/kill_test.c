@@ -352,6 +352,8 @@ int main(int argc, char **argv) {
     struct timespec begin, end;
     char template_dir[300];
     parse(argc, argv);
+    /* So that some die between the slices of a checkpoint, and most recover from one. */
+    (void)setenv("SAGAD_CHECKPOINT_RECORDS", "100", 0);
     (void)snprintf(root, sizeof root, "%s/saga-kill-XXXXXX", parent != NULL ? parent : "/tmp");
     board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (board == MAP_FAILED || mkdtemp(root) == NULL) {

@@ -11,6 +11,7 @@ import tempfile
 import time
 
 from . import evidence, faults
+from .api import NO_ANSWER
 from .installation import ROOT, Own, Theirs
 from .load import History, Load
 from .processes import Trouble, tail
@@ -172,6 +173,11 @@ class Run:
         self.load.look_again()
         self.load.stop()
 
+    def give_another_try(self, saga):
+        """True: the daemon has answered. It may just be starting again."""
+        status, _ = self.installation.api.act(saga, "retry", "chaos is over")
+        return status != NO_ANSWER and status < 500
+
     def settle(self):
         """Until everything has ended. A saga that is parked because its pivot is in doubt gets
         what an operator would give it: another try."""
@@ -180,9 +186,8 @@ class Run:
         while self.load.unfinished() and time.monotonic() < deadline:
             self.screen.show("calm")
             for booking in self.load.parked():
-                if booking.id not in retried:
+                if booking.id not in retried and self.give_another_try(booking.id):
                     retried.add(booking.id)
-                    self.installation.api.act(booking.id, "retry", "chaos is over")
             time.sleep(0.1)
         self.screen.show("calm", now=True)
         self.retried = len(retried)

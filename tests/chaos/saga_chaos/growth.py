@@ -41,27 +41,18 @@ PATIENCE_S = 120  # for the next end of a saga
 END_S = 120  # from SIGTERM to the end: the sanitizer looks at all memory first
 SETTLE_S = 20  # for what goes by itself
 
-# What the daemon keeps of each saga (orchestrator/engine/catalog.c): a row and its start key in
-# arrays that double, and in an index of each two words for each row there is room for. When they
-# double, the heap keeps what they leave until something fits: at most as much as they were.
-ROW_BYTES = 48 + 40
-INDEX_BYTES = 2 * 2 * 8
-ROOM_MIN = 1024
+# The daemon keeps sagas that have ended until a checkpoint has them (recovery/roster.h), and of
+# each start key its bits in a filter (recovery/key_filter.h), which is made anew when keys are
+# merged. Far fewer sagas go between two checkpoints than between two looks.
+CHECKPOINT_RECORDS = 10000
+FILTER_BYTES = 4
 
 COMPLAINTS = ("Sanitizer", "runtime error:")
 
 
-def room(sagas):
-    rows = ROOM_MIN
-    while rows < sagas:
-        rows *= 2
-    return rows
-
-
 def kept_bytes(before, now):
     """How much more the daemon may keep of so many sagas than of those before."""
-    doubled = room(now) - room(before)
-    return (now - before) * ROW_BYTES + doubled * (INDEX_BYTES + ROW_BYTES + INDEX_BYTES)
+    return (now - before) * FILTER_BYTES
 
 
 class Held:
@@ -124,7 +115,8 @@ class Site:
             self.start(name, [self.program(name), "--db", self.database(name), "serve", "--amqp",
                               url, "--http", str(free_port()), *switches[name]])
         self.start("sagad", [self.program("sagad"), "--data-dir", self.data, "--definitions",
-                             self.path("definitions"), "--amqp", url])
+                             self.path("definitions"), "--amqp", url,
+                             f"--checkpoint-records={CHECKPOINT_RECORDS}"])
         queues = Queues(url)
         await_true(lambda: self.alive() and all(
             queues.messages(name) is not None for name in (*SERVICES, "saga.start")),
@@ -273,7 +265,7 @@ class Looks:
                    f"{first.threads} after {before}")
 
     def judge(self, sagas, held):
-        """What has grown since any earlier look. Those since when no array has doubled say most."""
+        """What has grown since any earlier look."""
         return [wrong for before, looked in self.looks for name, now in held.items()
                 for wrong in self.judge_one(name, before, looked[name], sagas, now)]
 

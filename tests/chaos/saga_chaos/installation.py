@@ -20,6 +20,7 @@ SERVICES = DATABASES
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, "..", "..", ".."))
 START_S = 60.0
+CHECKPOINT_RECORDS = 500  # some daemons die while they write one
 
 # The same booking by somebody who waits for nobody: it meets unknown outcomes, fences and late
 # replies all the time.
@@ -94,7 +95,8 @@ class Own:
                 self.add(name, [self.program(name), "--db", self.database(name), "serve",
                                 "--amqp", url, "--http", str(free_port()), *switches[name]])
         self.add("daemon", daemon + ["--data-dir", self.data, "--definitions",
-                                     self.path("definitions")])
+                                     self.path("definitions"),
+                                     f"--checkpoint-records={CHECKPOINT_RECORDS}"])
         for target in self.targets.values():
             if target is not self.node:
                 target.start()

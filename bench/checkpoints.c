@@ -1,0 +1,210 @@
+/*
+ * What checkpoints cost, and what they are worth.
+ *
+ *   bench-checkpoints [--records N] [--open N] [--in-flight N] [--data-dir DIR] [--every N]
+ *
+ * Two engines on logs of their own take the same load in turns, piece by piece: one writes
+ * checkpoints, the other never does. All the while so many sagas are open that nothing is
+ * heard of. Each start has a key of its own. Then a child recovers from each of the two logs.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+#define PIECES_MAX 1000
+
+struct options {
+    uint64_t records, piece;
+    size_t open, in_flight;
+    uint64_t every; /* 0: as the daemon does */
+    const char *parent;
+};
+
+/* One of the two. */
+struct side {
+    char *dir;
+    struct saga_bench bench;
+    double seconds[PIECES_MAX]; /* of each piece */
+    double longest_s;           /* turn */
+};
+
+static uint64_t last_lsn(const struct side *side) {
+    return saga_log_next_lsn(side->bench.log) - 1;
+}
+
+static void open_side(struct side *side, const struct options *options, bool checkpoints) {
+    struct saga_checkpoint_pace pace = saga_checkpoint_pace_default;
+    if (options->every > 0) {
+        pace.records = options->every;
+        pace.records_open = 0;
+    }
+    if (!checkpoints) {
+        pace.records = UINT64_MAX;
+        pace.ms = 0;
+    }
+    memset(side, 0, sizeof *side);
+    side->dir = saga_bench_directory(options->parent);
+    const struct saga_bench_options bench = {
+        .dir = side->dir, .answers = true, .keyed = true, .pace = &pace};
+    saga_bench_open(&side->bench, &bench);
+    saga_bench_wait(&side->bench, options->open);
+}
+
+static void run_piece(struct side *side, const struct options *options, unsigned piece) {
+    const uint64_t until = last_lsn(side) + options->piece;
+    const double begin = saga_bench_seconds();
+    double before = begin;
+    while (last_lsn(side) < until) {
+        saga_bench_turn(&side->bench, options->in_flight);
+        const double now = saga_bench_seconds();
+        side->longest_s = now - before > side->longest_s ? now - before : side->longest_s;
+        before = now;
+    }
+    side->seconds[piece] = before - begin;
+}
+
+static int compare(const void *a, const void *b) {
+    const double left = *(const double *)a, right = *(const double *)b;
+    return (left > right) - (left < right);
+}
+
+static double median(double *values, unsigned count) {
+    qsort(values, count, sizeof *values, compare);
+    return values[count / 2];
+}
+
+struct recovered {
+    double state_s, sent_s;
+    uint64_t records, open;
+};
+
+static struct recovered recover(const char *dir, uint64_t keys) {
+    struct saga_bench bench;
+    const struct saga_bench_options options = {.dir = dir};
+    const double begin = saga_bench_seconds();
+    saga_bench_open(&bench, &options);
+    struct recovered recovered = {.state_s = saga_bench_seconds() - begin,
+                                  .records = bench.report.records,
+                                  .open = bench.report.open};
+    for (uint64_t i = 0; i < 1000 && i < keys; i++) {
+        saga_bench_find_key(&bench, 1 + i * (keys / 1000));
+    }
+    while (bench.sent < bench.report.open) {
+        saga_bench_turn(&bench, 0);
+    }
+    recovered.sent_s = saga_bench_seconds() - begin;
+    saga_bench_close(&bench);
+    return recovered;
+}
+
+/* In a process of its own. */
+static struct recovered recover_apart(const char *dir, uint64_t keys) {
+    struct recovered recovered;
+    int ends[2];
+    if (pipe(ends) != 0) {
+        perror("pipe");
+        exit(1);
+    }
+    const pid_t child = fork();
+    if (child == 0) {
+        recovered = recover(dir, keys);
+        _exit(write(ends[1], &recovered, sizeof recovered) == (ssize_t)sizeof recovered ? 0 : 1);
+    }
+    (void)close(ends[1]);
+    if (child < 0 || read(ends[0], &recovered, sizeof recovered) != (ssize_t)sizeof recovered ||
+        waitpid(child, NULL, 0) != child) {
+        (void)fprintf(stderr, "the child that was to recover failed\n");
+        exit(1);
+    }
+    (void)close(ends[0]);
+    return recovered;
+}
+
+static void report(const char *name, struct side *side, const struct options *options,
+                   unsigned pieces, uint64_t keys) {
+    const double seconds = median(side->seconds, pieces);
+    const struct recovered recovered = recover_apart(side->dir, keys);
+    (void)printf("| %s | %.0f | %.1f | %llu | %.2f | %.2f |\n", name,
+                 (double)options->piece / seconds, side->longest_s * 1e3,
+                 (unsigned long long)recovered.records, recovered.state_s, recovered.sent_s);
+}
+
+static uint64_t number_of(const char *text) {
+    return strtoull(text, NULL, 10);
+}
+
+static struct options read_options(int argc, char **argv) {
+    static const struct option names[] = {
+        {"records", required_argument, NULL, 'r'},   {"open", required_argument, NULL, 'o'},
+        {"in-flight", required_argument, NULL, 'n'}, {"every", required_argument, NULL, 'e'},
+        {"data-dir", required_argument, NULL, 'd'},  {NULL, 0, NULL, 0}};
+    struct options options = {.records = 10000000, .open = 100000, .in_flight = 10000};
+    int option;
+    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
+        switch (option) {
+        case 'r':
+            options.records = number_of(optarg);
+            break;
+        case 'o':
+            options.open = number_of(optarg);
+            break;
+        case 'n':
+            options.in_flight = number_of(optarg);
+            break;
+        case 'e':
+            options.every = number_of(optarg);
+            break;
+        case 'd':
+            options.parent = optarg;
+            break;
+        default:
+            (void)fprintf(stderr,
+                          "usage: %s [--records N] [--open N] [--in-flight N] [--every N]\n"
+                          "    [--data-dir DIR]\n",
+                          argv[0]);
+            exit(2);
+        }
+    }
+    options.piece = options.records < 200000 ? options.records / 10 + 1 : options.records / 40;
+    return options;
+}
+
+int main(int argc, char **argv) {
+    const struct options options = read_options(argc, argv);
+    static struct side with, without;
+    static double ratios[PIECES_MAX];
+    double with_s = 0, without_s = 0;
+    unsigned pieces = 0;
+    open_side(&with, &options, true);
+    open_side(&without, &options, false);
+    for (; last_lsn(&with) < options.records && pieces < PIECES_MAX; pieces++) {
+        struct side *first = pieces % 2 == 0 ? &with : &without;
+        run_piece(first, &options, pieces);
+        run_piece(first == &with ? &without : &with, &options, pieces);
+        ratios[pieces] = with.seconds[pieces] / without.seconds[pieces];
+        with_s += with.seconds[pieces];
+        without_s += without.seconds[pieces];
+    }
+    const uint64_t keys =
+        with.bench.keys < without.bench.keys ? with.bench.keys : without.bench.keys;
+    saga_bench_close(&with.bench);
+    saga_bench_close(&without.bench);
+    (void)printf("%zu sagas open, %zu in flight, %llu start keys; in the median of %u pieces:\n",
+                 options.open, options.in_flight, (unsigned long long)keys, pieces);
+    (void)printf("| checkpoints | records/s | longest turn, ms | recovery reads | state after, s | "
+                 "all sent again after, s |\n| --- | --- | --- | --- | --- | --- |\n");
+    report("yes", &with, &options, pieces, keys);
+    report("no", &without, &options, pieces, keys);
+    (void)printf("time with checkpoints, of that without: %.3f in all, %.3f in the median\n",
+                 with_s / without_s, median(ratios, pieces));
+    saga_bench_remove(with.dir);
+    saga_bench_remove(without.dir);
+    free(with.dir);
+    free(without.dir);
+    return 0;
+}
