@@ -527,3 +527,10 @@ enum saga_error saga_muster_match(struct saga_muster *muster, const char *part,
                ? match_table(muster, SAGA_TABLE_DONE, SAGA_DONE_KEY_BYTES, part, match, fault)
                : error;
 }
+
+enum saga_error saga_muster_matched(const struct saga_muster *muster, const struct saga_id *id,
+                                    struct saga_muster_line *line, struct saga_fault *fault) {
+    const struct saga_met_entry *entry = saga_met_find(muster->met, id);
+    return entry != NULL ? line_of_left(muster, entry, line, fault)
+                         : look_up(muster, id, line, fault);
+}

@@ -86,6 +86,13 @@ SAGA_CHECKED enum saga_error saga_muster_match(struct saga_muster *muster, const
                                                struct saga_muster_match *match,
                                                struct saga_fault *fault);
 
+/* The line of a saga that matched. Errors: NOT_FOUND (the fault is left alone), LOG_REFUSED,
+ * FAILED. */
+SAGA_CHECKED enum saga_error saga_muster_matched(const struct saga_muster *muster,
+                                                 const struct saga_id *id,
+                                                 struct saga_muster_line *line,
+                                                 struct saga_fault *fault);
+
 /* The time that an id has in it: its saga's start. */
 int64_t saga_muster_started_ms(const struct saga_id *id);
 

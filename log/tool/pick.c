@@ -40,48 +40,45 @@ static enum saga_error refuse(const char *argument, const struct saga_muster_mat
                           match->count > SAGA_MUSTER_CANDIDATES ? " and more" : "");
 }
 
-static enum saga_error match_part(struct saga_log_reader *reader, const char *part,
-                                  struct saga_muster_match *match, struct saga_fault *fault) {
-    struct saga_muster *muster;
-    enum saga_error error = saga_muster_open(&muster, reader, &saga_muster_all, fault);
-    if (error == SAGA_OK) {
-        error = saga_muster_match(muster, part, match, fault);
-        saga_muster_close(muster);
+/* By any part of it. */
+static enum saga_error find_part(struct saga_muster *muster, const char *argument, const char *part,
+                                 struct saga_muster_line *line, struct saga_fault *fault) {
+    struct saga_muster_match match;
+    enum saga_error error = saga_muster_match(muster, part, &match, fault);
+    if (error != SAGA_OK) {
+        return error;
     }
-    return error;
+    if (match.count != 1) {
+        return refuse(argument, &match, fault);
+    }
+    return saga_muster_matched(muster, &match.candidates[0], line, fault);
 }
 
-static enum saga_error find(struct saga_log_reader *reader, const struct saga_id *id,
-                            struct saga_muster_line *line, struct saga_fault *fault) {
-    struct saga_muster *muster;
-    enum saga_error error = saga_muster_open(&muster, reader, &saga_muster_all, fault);
-    if (error == SAGA_OK) {
-        error = saga_muster_find(muster, id, line, fault);
-        line->state = NULL; /* the muster's */
-        saga_muster_close(muster);
-    }
-    return error;
+static enum saga_error find_whole(struct saga_muster *muster, const char *argument,
+                                  const struct saga_id *id, struct saga_muster_line *line,
+                                  struct saga_fault *fault) {
+    static const struct saga_muster_match none;
+    const enum saga_error error = saga_muster_find(muster, id, line, fault);
+    return error == SAGA_ERROR_NOT_FOUND ? refuse(argument, &none, fault) : error;
 }
 
 enum saga_error saga_pick(struct saga_log_reader *reader, const char *argument,
                           struct saga_muster_line *line, struct saga_fault *fault) {
-    struct saga_muster_match match = {0};
+    static const struct saga_muster_match none;
     char part[SAGA_ID_TEXT_SIZE];
+    struct saga_muster *muster;
     struct saga_id id;
-    enum saga_error error = SAGA_OK;
     *line = (struct saga_muster_line){0};
     if (!lower(argument, part)) {
-        return refuse(argument, &match, fault);
+        return refuse(argument, &none, fault);
     }
-    if (!saga_id_parse(part, strlen(part), &id)) {
-        error = match_part(reader, part, &match, fault);
-        if (error == SAGA_OK && match.count != 1) {
-            return refuse(argument, &match, fault);
-        }
-        id = match.candidates[0];
+    enum saga_error error = saga_muster_open(&muster, reader, &saga_muster_all, fault);
+    if (error != SAGA_OK) {
+        return error;
     }
-    if (error == SAGA_OK) {
-        error = find(reader, &id, line, fault);
-    }
-    return error == SAGA_ERROR_NOT_FOUND ? refuse(argument, &match, fault) : error;
+    error = saga_id_parse(part, strlen(part), &id) ? find_whole(muster, argument, &id, line, fault)
+                                                   : find_part(muster, argument, part, line, fault);
+    line->state = NULL; /* the muster's */
+    saga_muster_close(muster);
+    return error;
 }
