@@ -3,6 +3,7 @@ saga_test(trace_test LINKS saga_trace saga_engine saga_failpoint_none)
 saga_test(cell_test SOURCES cell_test.c scratch.c LINKS saga_cell)
 saga_test(audit_test LINKS saga_audit saga_core)
 saga_test(histogram_test LINKS saga_trace)
+saga_test(progress_test LINKS saga_trace)
 saga_test(mask_test LINKS saga_trace saga_json)
 saga_test(record_json_test LINKS saga_trace saga_engine saga_failpoint_none)
 

@@ -2,9 +2,11 @@
 #include "sagalog_fixture.h"
 
 #include <check.h>
+#include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check_run.h"
 #include "ids.h"
@@ -112,6 +114,59 @@ START_TEST(a_tail_of_one_definition_has_its_records_alone) {
 }
 END_TEST
 
+/* What the program prints to a terminal of so many columns. */
+static const char *on_terminal(unsigned short columns, const char *command, const char *word) {
+    static char text[16384];
+    const struct winsize window = {.ws_row = 24, .ws_col = columns};
+    size_t size = 0;
+    int master;
+    const pid_t child = forkpty(&master, NULL, NULL, &window);
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        (void)execl(SAGA_BIN_DIR "/sagalog", "sagalog", "--data-dir", scratch.path, command, word,
+                    (char *)NULL);
+        _exit(127);
+    }
+    for (ssize_t got; size + 1 < sizeof text; size += (size_t)got) {
+        got = read(master, text + size, sizeof text - 1 - size);
+        if (got <= 0) { /* EIO: nobody has the other end */
+            break;
+        }
+    }
+    text[size] = '\0';
+    (void)close(master);
+    ck_assert_int_eq(child_wait(child), 0);
+    return text;
+}
+
+START_TEST(a_terminal_gets_colours_unless_it_wants_none) {
+    ck_assert_int_eq(setenv("TERM", "xterm", 1), 0);
+    (void)unsetenv("NO_COLOR");
+    expect_in(on_terminal(100, "list", NULL), "\033[36mrunning\033[0m");
+    expect_in(on_terminal(100, "show", id), "\033[36mrunning\033[0m, started");
+    ck_assert_int_eq(setenv("NO_COLOR", "1", 1), 0);
+    expect_not_in(on_terminal(100, "list", NULL), "\033[");
+    ck_assert_int_eq(setenv("NO_COLOR", "", 1), 0);
+    expect_in(on_terminal(100, "list", NULL), "\033[36m");
+    ck_assert_int_eq(setenv("TERM", "dumb", 1), 0);
+    expect_not_in(on_terminal(100, "list", NULL), "\033[");
+    ck_assert_int_eq(setenv("TERM", "xterm", 1), 0);
+    ck_assert_int_eq(SAGALOG(scratch.path, "list"), 0); /* a file */
+    expect_not_in(printed, "\033[");
+}
+END_TEST
+
+START_TEST(a_table_fits_its_terminal) {
+    (void)setenv("TERM", "dumb", 1);
+    for (unsigned short columns = 60; columns <= 120; columns = (unsigned short)(columns + 20)) {
+        for (const char *line = on_terminal(columns, "list", NULL); *line != '\0';
+             line = strchr(line, '\n') + 1) {
+            ck_assert_int_le(strchr(line, '\r') - line, columns);
+        }
+    }
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("sagalog show");
     TCase *tests = tcase_create("show");
@@ -121,6 +176,8 @@ int main(void) {
     tcase_add_test(tests, payloads_are_shown_on_request);
     tcase_add_test(tests, a_new_day_is_named);
     tcase_add_test(tests, a_decision_that_turns_back_stands_between_the_lanes);
+    tcase_add_test(tests, a_terminal_gets_colours_unless_it_wants_none);
+    tcase_add_test(tests, a_table_fits_its_terminal);
     tcase_add_test(tests, a_tail_of_one_definition_has_its_records_alone);
     suite_add_tcase(suite, tests);
     return check_run(suite);
