@@ -375,7 +375,8 @@ static ino_t inode_of(const char *path) {
 }
 
 /* What judges the directory `path`, as the disk may have it; true: what was made is there. */
-static unsigned lose_power(ino_t root, const char *path, bool (*judge)(const char *path)) {
+static unsigned lose_power(ino_t root, const char *path,
+                           bool (*judge)(const char *path, enum crash_keep keep)) {
     struct splitmix random = {99};
     size_t count;
     const struct disk_event *events = faulty_disk_events(&count);
@@ -390,7 +391,7 @@ static unsigned lose_power(ino_t root, const char *path, bool (*judge)(const cha
                                          : k % 2 == 0 ? CRASH_RANDOM
                                                       : CRASH_MOST;
             crash_disk_show(disk, k % 3 == 0 ? 4096 : 512, keep, &random, path);
-            is_there = judge(path);
+            is_there = judge(path, keep);
             there += is_there;
             directory_remove(path);
             states++;
@@ -406,7 +407,8 @@ static uint8_t *whole_backup;
 static size_t whole_backup_size;
 
 /* A file with that name is whole. */
-static bool is_whole_backup(const char *path) {
+static bool is_whole_backup(const char *path, enum crash_keep keep) {
+    (void)keep;
     char file[SCRATCH_PATH_MAX + 16];
     size_t size;
     (void)snprintf(file, sizeof file, "%s/backup.tar", path);
@@ -438,13 +440,29 @@ START_TEST(after_power_loss_a_backup_is_there_or_not) {
 }
 END_TEST
 
+/* Before anything is unpacked it is durable that a restore was begun; and from then on there is
+ * that sign, or a log. */
+static void expect_sign(const char *path, enum crash_keep keep) {
+    static bool durable;
+    char stage[SCRATCH_PATH_MAX + 16];
+    char unpacked[SCRATCH_PATH_MAX + 32];
+    char log[SCRATCH_PATH_MAX + 16];
+    (void)snprintf(stage, sizeof stage, "%s/log.restore", path);
+    (void)snprintf(unpacked, sizeof unpacked, "%s/log.restore/log.tmp", path);
+    (void)snprintf(log, sizeof log, "%s/log", path);
+    durable = durable || (keep == CRASH_NONE && file_exists(stage));
+    ck_assert(!durable || file_exists(stage) || file_exists(log));
+    ck_assert(durable || !file_exists(unpacked));
+}
+
 /* No log, or a whole one; and a daemon begins none beside what was begun. */
-static bool is_whole_log(const char *path) {
+static bool is_whole_log(const char *path, enum crash_keep keep) {
     struct saga_log_options options = {.data_dir = path, .read_only = true};
     struct saga_log *log;
     struct saga_fault fault = {0};
     uint64_t last;
     char stage[SCRATCH_PATH_MAX + 16];
+    expect_sign(path, keep);
     enum saga_error error = saga_log_open(&log, &options, &fault);
     if (error == SAGA_OK) {
         ck_assert_msg(ledger_read(log, &last, &fault) == SAGA_OK, "%s", fault.text);
