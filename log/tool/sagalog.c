@@ -161,7 +161,9 @@ static void check_line(struct argp_state *state) {
     struct saga_session *session = state->input;
     if (session->command == NULL) {
         argp_error(state, "which command? There are %s", command_names());
-    } else if (takes(session, SAGA_TAKES_ID) && session->argument == NULL) {
+        return;
+    }
+    if (takes(session, SAGA_TAKES_ID) && session->argument == NULL) {
         argp_error(state, "'%s' takes the ID of a saga, or any part of it that no other has",
                    session->command->name);
     }
