@@ -248,14 +248,28 @@ START_TEST(hostile_records_hurt_nobody) {
         ck_assert_msg(SAGALOG(scratch.path, commands[i], "--json") == 0, "%s: %s", commands[i],
                       complained);
     }
+    static const char *const filters[] = {"--attention",    "--status=quarantined",
+                                          "--step=block",   "--key=one",
+                                          "--saga=booking", "--since=2024-01-01"};
+    for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++) {
+        ck_assert_msg(SAGALOG(scratch.path, "list", filters[i]) == 0, "%s: %s", filters[i],
+                      complained);
+    }
+    static const char *const about_one[][2] = {
+        {"show", "--payloads"}, {"show", "--json"},  {"explain", "--json"},
+        {"explain", NULL},      {"state", "--json"}, {"state", "--at=9"},
+    };
     ck_assert_int_eq(SAGALOG(scratch.path, "verify"), 7);
     for (int fact = 1; fact <= SAGA_FACT_COUNT; fact++) {
         struct saga_id other = id;
         other.bytes[14] = (uint8_t)fact;
         (void)saga_id_text(&other, text);
-        const int status = SAGALOG(scratch.path, "show", text);
-        ck_assert_msg(status == 0 || status == 3, "%d: %s", fact,
-                      complained); /* 3: not of a saga */
+        for (size_t i = 0; i < sizeof about_one / sizeof about_one[0]; i++) {
+            const int status = SAGALOG(scratch.path, about_one[i][0], text, about_one[i][1]);
+            /* 3: not of a saga, or not there then */
+            ck_assert_msg(status == 0 || status == 3, "%s %d: %s", about_one[i][0], fact,
+                          complained);
+        }
     }
 }
 END_TEST

@@ -196,8 +196,33 @@ START_TEST(a_limit_leaves_out_the_oldest_and_says_so) {
     ck_assert_str_eq(complained, "");
     LIST("--limit", "0");
     ck_assert_str_eq(complained, "");
+    LIST("--json", "--limit", "4");
+    ck_assert_str_eq(complained, "there are more than 4; see --limit\n");
     ck_assert_int_eq(SAGALOG(scratch.path, "list", "--limit", "many"), 2);
     expect_in(complained, "'many' is no number");
+}
+END_TEST
+
+START_TEST(people_get_fifty_and_programs_all) {
+    struct scratch other;
+    scratch_open(&other);
+    daemon_open(other.path);
+    for (int i = 0; i < 60; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "more-%d", i);
+        (void)booking_start(key, "{}");
+    }
+    daemon_kill();
+    ck_assert_int_eq(SAGALOG(other.path, "list"), 0);
+    ck_assert_str_eq(complained, "there are more than 50; see --limit\n");
+    ck_assert_int_eq(SAGALOG(other.path, "list", "--json"), 0);
+    ck_assert_str_eq(complained, "");
+    size_t lines = 0;
+    for (const char *line = printed; (line = strchr(line, '\n')) != NULL; line++) {
+        lines++;
+    }
+    ck_assert_uint_eq(lines, 60);
+    scratch_close(&other);
 }
 END_TEST
 
@@ -260,6 +285,7 @@ int main(void) {
     tcase_add_test(tests, a_definition_is_asked_for);
     tcase_add_test(tests, what_waits_for_a_person_is_asked_for);
     tcase_add_test(tests, a_limit_leaves_out_the_oldest_and_says_so);
+    tcase_add_test(tests, people_get_fifty_and_programs_all);
     tcase_add_test(tests, options_of_another_command_are_refused);
     suite_add_tcase(suite, tests);
     TCase *made = tcase_create("checkpoints");

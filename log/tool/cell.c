@@ -34,15 +34,20 @@ static void limit(int resource, uint64_t most, uint64_t grace) {
     }
 }
 
-/* What the process has of memory that only it writes, which is what the limit counts. */
+/* What the process has of memory that only it writes, which is what the limit counts: the sixth
+ * number of statm, in pages. 0: it cannot be known. */
 static uint64_t memory_now(void) {
+    char text[256] = "";
+    char *rest = text;
     unsigned long pages = 0;
     FILE *file = fopen("/proc/self/statm", "re");
-    if (file == NULL || fscanf(file, "%*u %*u %*u %*u %*u %lu", &pages) != 1) {
-        pages = 0;
+    if (file == NULL) {
+        return 0;
     }
-    if (file != NULL) {
-        (void)fclose(file);
+    const bool read = fgets(text, sizeof text, file) != NULL;
+    (void)fclose(file);
+    for (int i = 0; i < 6 && read; i++) {
+        pages = strtoul(rest, &rest, 10);
     }
     return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }

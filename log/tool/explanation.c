@@ -381,7 +381,8 @@ static enum saga_error explain(struct explaining *explaining) {
 }
 
 /* As the API gives the saga, without its data, and with what was found out. */
-static json_t *whole(const struct explaining *explaining, bool known) {
+static json_t *whole(const struct explaining *explaining) {
+    const bool known = explaining->saga != NULL;
     const struct saga_story *story = explaining->story;
     char now[SAGA_TIME_TEXT_SIZE];
     char since[SAGA_TIME_TEXT_SIZE];
@@ -437,7 +438,7 @@ enum saga_error saga_explanation_make(const struct saga_story *story,
                        json_pack("{s:s, s:s, s:s}", "for", "person", "reason", "quarantined", "why",
                                  story->problem));
     }
-    *json = error == SAGA_OK ? whole(&explaining, known) : NULL;
+    *json = error == SAGA_OK ? whole(&explaining) : NULL;
     json_decref(explaining.waits);
     json_decref(explaining.next);
     json_decref(explaining.verbs);

@@ -1,26 +1,26 @@
 #include "histogram.h"
 
-#define FINE 16 /* buckets for each doubling; below it a bucket has one number */
+#define FINE UINT64_C(16) /* buckets for each doubling; below it a bucket has one number */
 
 /* Up to 2^48 ms; more is shown as that. */
 static uint32_t bucket_of(int64_t ms) {
     uint32_t doublings = 0;
     uint64_t value = (uint64_t)ms;
-    while (value >= 2u * FINE) {
+    while (value >= 2 * FINE) {
         value >>= 1;
         doublings++;
     }
-    const uint64_t bucket = (uint64_t)doublings * FINE + value;
+    const uint64_t bucket = doublings * FINE + value;
     return bucket < SAGA_HISTOGRAM_BUCKETS ? (uint32_t)bucket : SAGA_HISTOGRAM_BUCKETS - 1;
 }
 
 /* The largest number of the bucket. */
 static int64_t top_of(uint32_t bucket) {
-    if (bucket < 2u * FINE) {
+    if (bucket < 2 * FINE) {
         return bucket;
     }
-    const uint32_t doublings = bucket / FINE - 1;
-    const uint64_t value = bucket - (uint64_t)doublings * FINE;
+    const uint64_t doublings = bucket / FINE - 1;
+    const uint64_t value = bucket - doublings * FINE;
     return (int64_t)(((value + 1) << doublings) - 1);
 }
 

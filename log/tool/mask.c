@@ -1,6 +1,7 @@
 #include "mask.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,25 +26,31 @@ static bool is_secret(const char *word) {
     return false;
 }
 
-/* The next word of a name, in lower case: "card", "Number", "IBAN" of card_NumberIBAN are three. A
- * word that is too long is cut. Returns what follows it. */
-static const char *next_word(const char *name, char word[WORD_BYTES_MAX]) {
-    size_t size = 0;
-    while (*name != '\0' && !isalnum((unsigned char)*name)) {
-        name++;
-    }
+static bool is_part(char c) {
+    return isalnum((unsigned char)c) != 0;
+}
+
+/* Where the word ends that begins here: at what is no letter or digit, and before a capital that
+ * does not follow one. "cardNumber" is two words, "IBAN" is one. */
+static const char *end_of_word(const char *word) {
     bool lower = false;
-    for (; isalnum((unsigned char)*name) && !(lower && isupper((unsigned char)*name)); name++) {
-        lower = islower((unsigned char)*name) != 0 || isdigit((unsigned char)*name) != 0;
-        if (size + 1 < WORD_BYTES_MAX) {
-            word[size++] = (char)tolower((unsigned char)*name);
-        }
+    while (is_part(*word) && !(lower && isupper((unsigned char)*word))) {
+        lower = !isupper((unsigned char)*word);
+        word++;
+    }
+    return word;
+}
+
+/* Copies it in lower case, without digits at its end; one that is too long is cut. */
+static void copy_word(const char *begin, const char *end, char word[WORD_BYTES_MAX]) {
+    size_t size = 0;
+    for (; begin < end && size + 1 < WORD_BYTES_MAX; begin++) {
+        word[size++] = (char)tolower((unsigned char)*begin);
     }
     while (size > 0 && isdigit((unsigned char)word[size - 1])) {
         size--; /* password2 */
     }
     word[size] = '\0';
-    return name;
 }
 
 bool saga_mask_names(const char *name) {
@@ -51,13 +58,18 @@ bool saga_mask_names(const char *name) {
     char before[WORD_BYTES_MAX] = "";
     while (*name != '\0') {
         char pair[2 * WORD_BYTES_MAX];
-        name = next_word(name, word);
-        (void)strcpy(pair, before);
-        (void)strcat(pair, word);
+        if (!is_part(*name)) {
+            name++;
+            continue;
+        }
+        const char *end = end_of_word(name);
+        copy_word(name, end, word);
+        (void)snprintf(pair, sizeof pair, "%s%s", before, word);
         if (is_secret(word) || is_secret(pair)) {
             return true;
         }
-        (void)strcpy(before, word);
+        memcpy(before, word, sizeof before);
+        name = end;
     }
     return false;
 }

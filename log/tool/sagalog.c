@@ -83,7 +83,8 @@ static const struct argp_option options[] = {
     {"until", KEY_UNTIL, "TIME", 0, "list: only sagas started before then", 1},
     {"key", KEY_START_KEY, "KEY", 0, "list: only the saga that this start key has started", 1},
     {"attention", KEY_ATTENTION, NULL, 0, "list: only sagas that wait for a person", 1},
-    {"limit", KEY_LIMIT, "N", 0, "list, tail: at most so many; 0: all (default 50; tail: 20)", 1},
+    {"limit", KEY_LIMIT, "N", 0,
+     "list, tail: at most so many; 0: all (default 50, with --json all; tail: 20)", 1},
     {"payloads", KEY_PAYLOADS, NULL, 0, "show: with the whole payloads", 2},
     {"at", KEY_AT, "LSN", 0, "state: when this record was the last one", 2},
     {"rate", KEY_RATE, "BYTES", 0,
@@ -92,6 +93,7 @@ static const struct argp_option options[] = {
     {0},
 };
 
+/* Of lines for people; programs get all. */
 #define LIMIT_DEFAULT 50
 
 /* Options that not every command takes. */
@@ -170,11 +172,16 @@ static void check_line(struct argp_state *state) {
     struct saga_session *session = state->input;
     if (session->command == NULL) {
         argp_error(state, "which command? There are %s", command_names());
-    } else if (takes(session, SAGA_TAKES_ID) && session->argument == NULL) {
+        return;
+    }
+    if (takes(session, SAGA_TAKES_ID) && session->argument == NULL) {
         argp_error(state, "'%s' takes the ID of a saga, or any part of it that no other has",
                    session->command->name);
     }
     check_special(state);
+    if (!session->limited && !session->json) {
+        session->limit = LIMIT_DEFAULT;
+    }
     if (session->data_dir == NULL) {
         argp_error(state, "--data-dir DIR is missing: the directory that sagad was given");
     }
@@ -328,9 +335,14 @@ static int work(void *context) {
 int main(int argc, char **argv) {
     static const char version[] = "sagalog " SAGA_VERSION;
     const struct argp argp = {
+<<<<<<< HEAD
         .options = options, .parser = parse, .args_doc = "COMMAND [ID | FILE]", .doc = about};
     struct saga_session session = {
         .filter = {.until_ms = INT64_MAX}, .limit = LIMIT_DEFAULT, .at_lsn = UINT64_MAX};
+=======
+        .options = options, .parser = parse, .args_doc = "COMMAND [ID]", .doc = about};
+    struct saga_session session = {.filter = {.until_ms = INT64_MAX}, .at_lsn = UINT64_MAX};
+>>>>>>> wt-tool
     argp_err_exit_status = 2;
     argp_program_version = version;
     (void)argp_parse(&argp, argc, argv, 0, NULL, &session);

@@ -146,6 +146,9 @@ static enum saga_error skip_to_end(struct tail *tail) {
             left--;
         }
         saga_progress_tick(&progress, scan->last_lsn - lsn, scan->last_lsn - scan->next_lsn);
+        if (error == SAGA_OK && saga_progress_pauses(&progress)) {
+            error = saga_log_reader_renew(scan->reader, &tail->session->fault);
+        }
     }
     saga_progress_clear(&progress);
     if (error == SAGA_OK && lsn + 1 > scan->next_lsn) {
