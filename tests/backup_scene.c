@@ -1,6 +1,7 @@
 #include "backup_scene.h"
 
 #include "backup_file.h"
+#include "splitmix.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -181,4 +182,35 @@ static int look_for_none(void *unused) {
 
 void backup_assert_no_log(void) {
     ck_assert_int_eq(child_run(look_for_none, NULL), 0);
+}
+
+/* --------------------------------------------------------------------- files */
+
+struct saga_log *backup_make_log(unsigned commits) {
+    struct splitmix random = {7};
+    struct saga_log *log = scene_open();
+    for (unsigned i = 0; i < commits; i++) {
+        scene_append(log, 1 + (uint32_t)splitmix_below(&random, i % 10 == 0 ? 60 : 8));
+    }
+    return log;
+}
+
+void backup_forget_restored(void) {
+    directory_remove(deed->data_dir);
+}
+
+void backup_forget(void) {
+    (void)unlink(deed->file);
+}
+
+bool backup_part_exists(void) {
+    char part[SCRATCH_PATH_MAX + 8];
+    (void)snprintf(part, sizeof part, "%s.part", deed->file);
+    return file_exists(part);
+}
+
+void backup_forget_part(void) {
+    char part[SCRATCH_PATH_MAX + 8];
+    (void)snprintf(part, sizeof part, "%s.part", deed->file);
+    (void)unlink(part);
 }

@@ -57,4 +57,13 @@ void backup_assert_restored(void);
 /* There is no log in deed->data_dir: no log, or what says that one was begun. */
 void backup_assert_no_log(void);
 
+/* A log whose commits free pages and take them again. */
+struct saga_log *backup_make_log(unsigned commits);
+
+/* Remove the backup, what it has that is not whole, and the restored log. */
+void backup_forget(void);
+void backup_forget_part(void);
+void backup_forget_restored(void);
+bool backup_part_exists(void);
+
 #endif

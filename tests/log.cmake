@@ -35,5 +35,7 @@ set_tests_properties(log_readme_test PROPERTIES LABELS docs SKIP_RETURN_CODE 77 
 
 # Backups.
 saga_test(archive_test LINKS saga_log)
-saga_test(backup_test SOURCES backup_test.c backup_scene.c crash_disk.c faulty_disk.c
-    LINKS saga_ledger TIMEOUT 300)
+foreach(test backup_test backup_fault_test)
+    saga_test(${test} SOURCES ${test}.c backup_scene.c crash_disk.c faulty_disk.c
+        LINKS saga_ledger TIMEOUT 300)
+endforeach()
