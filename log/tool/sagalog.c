@@ -335,14 +335,8 @@ static int work(void *context) {
 int main(int argc, char **argv) {
     static const char version[] = "sagalog " SAGA_VERSION;
     const struct argp argp = {
-<<<<<<< HEAD
         .options = options, .parser = parse, .args_doc = "COMMAND [ID | FILE]", .doc = about};
-    struct saga_session session = {
-        .filter = {.until_ms = INT64_MAX}, .limit = LIMIT_DEFAULT, .at_lsn = UINT64_MAX};
-=======
-        .options = options, .parser = parse, .args_doc = "COMMAND [ID]", .doc = about};
     struct saga_session session = {.filter = {.until_ms = INT64_MAX}, .at_lsn = UINT64_MAX};
->>>>>>> wt-tool
     argp_err_exit_status = 2;
     argp_program_version = version;
     (void)argp_parse(&argp, argc, argv, 0, NULL, &session);
