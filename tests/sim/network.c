@@ -190,7 +190,10 @@ static void lose_peer(void) {
             discard(&messages[i]);
         }
     }
-    sim_agenda_add(sim_now() + sim_draw_between(20, 40000), find_peer, NULL, 0);
+    /* Often for so short that what it returned before is still on its way back. */
+    const int64_t ms =
+        sim_draw_chance(300) ? sim_draw_between(5, 300) : sim_draw_between(20, 40000);
+    sim_agenda_add(sim_now() + ms, find_peer, NULL, 0);
 }
 
 /* ------------------------------------------------------------------ commands */
