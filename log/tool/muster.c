@@ -7,6 +7,7 @@
 #include "ids.h"
 #include "met.h"
 #include "restore.h"
+#include "rolls.h"
 
 const struct saga_muster_scope saga_muster_all = {
     .open = true,
@@ -136,21 +137,27 @@ static enum saga_error check_own(const struct saga_record *record, struct saga_f
                           record->lsn, saga_fact_name(record->fact));
 }
 
-/* The record before those that were read; its saga's entry, or NULL: it is of none. */
+/* The record before those that were read. */
 static enum saga_error read_back(struct saga_muster *muster, struct saga_record *record,
-                                 struct saga_met_entry **entry, struct saga_fault *fault) {
-    enum saga_error error = saga_log_reader_read(muster->reader, muster->next_lsn, record, fault);
-    *entry = NULL;
+                                 struct saga_fault *fault) {
+    const enum saga_error error =
+        saga_log_reader_read(muster->reader, muster->next_lsn, record, fault);
     if (error != SAGA_OK) {
         return error;
     }
     muster->next_lsn--;
     muster->seen++;
-    if (saga_fact_is_of_log(record->fact)) {
-        return check_own(record, fault);
+    return saga_fact_is_of_log(record->fact) ? check_own(record, fault) : SAGA_OK;
+}
+
+/* The entry of its saga; NULL: there is no memory. */
+static struct saga_met_entry *note(struct saga_muster *muster, const struct saga_record *record,
+                                   struct saga_fault *fault) {
+    struct saga_met_entry *entry = saga_met_note(muster->met, record);
+    if (entry == NULL) {
+        (void)no_memory(fault);
     }
-    *entry = saga_met_note(muster->met, record);
-    return *entry != NULL ? SAGA_OK : no_memory(fault);
+    return entry;
 }
 
 static struct saga_muster_line line_of_start(const struct saga_record *started,
@@ -180,45 +187,13 @@ static bool is_older(const struct saga_muster *muster, const struct saga_muster_
 
 /* -------------------------------------------------------------- the tables */
 
-static enum saga_error refuse_row(const char *table, enum saga_record_error damage,
-                                  struct saga_fault *fault) {
-    return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
-                          "the log is damaged: a row of its table %s: %s. Restore data.mdb from a "
-                          "backup; nothing was changed.",
-                          table, saga_record_error_text(damage));
-}
-
-/* The last row before `key`. */
-static enum saga_error row_before(const struct saga_muster *muster, enum saga_log_table table,
-                                  const void *key, uint32_t size, struct saga_log_row *row,
-                                  struct saga_fault *fault) {
-    const struct saga_bytes bytes = {.data = key, .size = size};
-    const enum saga_error error =
-        saga_log_reader_seek_row(muster->reader, table, bytes, row, fault);
-    return error == SAGA_OK || error == SAGA_ERROR_NOT_FOUND
-               ? saga_log_reader_step_row(muster->reader, table, false, row, fault)
-               : error;
-}
-
-static enum saga_error decode_open(const struct saga_log_row *stored, struct saga_open_row *row,
-                                   struct saga *state, struct saga_fault *fault) {
-    memset(state, 0, saga_size(SAGA_STEPS_MAX));
-    const enum saga_record_error damage =
-        saga_open_row_decode(row, state, stored->key, stored->value);
-    return damage == SAGA_RECORD_OK ? SAGA_OK : refuse_row("open", damage, fault);
-}
-
 static enum saga_error next_open(struct saga_muster *muster, const struct saga_id *before,
                                  struct saga_fault *fault) {
     struct saga_id id = *before;
     for (;;) {
-        struct saga_log_row stored;
-        enum saga_error error =
-            row_before(muster, SAGA_TABLE_OPEN, id.bytes, sizeof id.bytes, &stored, fault);
         muster->open_there = false;
-        if (error == SAGA_OK) {
-            error = decode_open(&stored, &muster->open, muster->open_state, fault);
-        }
+        const enum saga_error error =
+            saga_rolls_open_before(muster->reader, &id, &muster->open, muster->open_state, fault);
         if (error != SAGA_OK) {
             return error == SAGA_ERROR_NOT_FOUND ? SAGA_OK : error;
         }
@@ -235,23 +210,12 @@ static enum saga_error next_done(struct saga_muster *muster, uint8_t outcome,
                                  const struct saga_id *before, struct saga_fault *fault) {
     struct ended *ended = &muster->done[outcome];
     struct saga_id id = *before;
-    ended->there = false;
     for (;;) {
-        uint8_t key[SAGA_DONE_KEY_BYTES];
-        struct saga_log_row stored;
-        saga_done_key(outcome, &id, key);
+        ended->there = false;
         const enum saga_error error =
-            row_before(muster, SAGA_TABLE_DONE, key, sizeof key, &stored, fault);
+            saga_rolls_done_before(muster->reader, outcome, &id, &ended->row, fault);
         if (error != SAGA_OK) {
             return error == SAGA_ERROR_NOT_FOUND ? SAGA_OK : error;
-        }
-        const enum saga_record_error damage =
-            saga_done_row_decode(&ended->row, stored.key, stored.value);
-        if (damage != SAGA_RECORD_OK) {
-            return refuse_row("done", damage, fault);
-        }
-        if (ended->row.outcome != outcome) {
-            return SAGA_OK;
         }
         muster->seen++;
         if (saga_met_find(muster->met, &ended->row.id) == NULL) {
@@ -287,23 +251,15 @@ static struct saga_muster_line line_of_done(const struct saga_done_row *row) {
 /* What the tables say of one saga. Errors: NOT_FOUND, LOG_REFUSED, FAILED. */
 static enum saga_error look_up(const struct saga_muster *muster, const struct saga_id *id,
                                struct saga_muster_line *line, struct saga_fault *fault) {
-    const struct saga_bytes key = {.data = id->bytes, .size = sizeof id->bytes};
-    struct saga_log_row stored = {.key = key};
     struct saga_open_row open;
     struct saga_done_row done;
     enum saga_error error = saga_restore_done(muster->reader, id, &done, fault);
     if (error == SAGA_OK) {
         *line = line_of_done(&done);
-        return SAGA_OK;
-    }
-    if (error == SAGA_ERROR_NOT_FOUND) {
-        error = saga_log_reader_row(muster->reader, SAGA_TABLE_OPEN, key, &stored.value, fault);
-    }
-    if (error == SAGA_OK) {
-        error = decode_open(&stored, &open, muster->found_state, fault);
-    }
-    if (error == SAGA_OK) {
-        *line = line_of_open(&open, muster->found_state);
+    } else if (error == SAGA_ERROR_NOT_FOUND) {
+        error = saga_rolls_open_find(muster->reader, id, &open, muster->found_state, fault);
+        *line = error == SAGA_OK ? line_of_open(&open, muster->found_state)
+                                 : (struct saga_muster_line){0};
     }
     return error;
 }
@@ -405,19 +361,31 @@ static enum saga_error merge(struct saga_muster *muster, struct saga_muster_line
     return next_done(muster, (uint8_t)from, &line->id, fault);
 }
 
+/* One record back; a saga that was started by it is the next. */
+static enum saga_error step_back(struct saga_muster *muster, struct saga_muster_line *line,
+                                 bool *found, struct saga_fault *fault) {
+    struct saga_record record;
+    const enum saga_error error = read_back(muster, &record, fault);
+    if (error != SAGA_OK || saga_fact_is_of_log(record.fact)) {
+        return error;
+    }
+    const struct saga_met_entry *entry = note(muster, &record, fault);
+    if (entry == NULL) {
+        return SAGA_ERROR_FAILED;
+    }
+    if (record.fact == SAGA_STARTED) {
+        *line = line_of_start(&record, entry);
+        *found = is_wanted(muster, line);
+        return is_older(muster, line) ? SAGA_ERROR_NOT_FOUND : SAGA_OK;
+    }
+    return SAGA_OK;
+}
+
 enum saga_error saga_muster_step(struct saga_muster *muster, struct saga_muster_line *line,
                                  bool *found, struct saga_fault *fault) {
     *found = false;
     if (muster->next_lsn > muster->border) {
-        struct saga_record record;
-        struct saga_met_entry *entry;
-        const enum saga_error error = read_back(muster, &record, &entry, fault);
-        if (error == SAGA_OK && entry != NULL && record.fact == SAGA_STARTED) {
-            *line = line_of_start(&record, entry);
-            *found = is_wanted(muster, line);
-            return is_older(muster, line) ? SAGA_ERROR_NOT_FOUND : SAGA_OK;
-        }
-        return error;
+        return step_back(muster, line, found, fault);
     }
     enum saga_error error = SAGA_OK;
     if (!muster->merging) {
@@ -437,29 +405,19 @@ enum saga_error saga_muster_step(struct saga_muster *muster, struct saga_muster_
     return error;
 }
 
-enum saga_error saga_muster_next(struct saga_muster *muster, struct saga_muster_line *line,
-                                 struct saga_fault *fault) {
-    bool found = false;
-    enum saga_error error = SAGA_OK;
-    while (error == SAGA_OK && !found) {
-        error = saga_muster_step(muster, line, &found, fault);
-    }
-    return error;
-}
-
 /* ---------------------------------------------------------------- finding one */
 
 enum saga_error saga_muster_find(struct saga_muster *muster, const struct saga_id *id,
                                  struct saga_muster_line *line, struct saga_fault *fault) {
     struct saga_record record;
-    struct saga_met_entry *entry;
     while (muster->next_lsn > muster->border) {
-        const enum saga_error error = read_back(muster, &record, &entry, fault);
+        const enum saga_error error = read_back(muster, &record, fault);
         if (error != SAGA_OK) {
             return error;
         }
-        if (entry != NULL && compare(&entry->id, id) == 0) {
-            return line_of_left(muster, entry, line, fault);
+        if (compare(&record.saga, id) == 0 && !saga_fact_is_of_log(record.fact)) {
+            const struct saga_met_entry *entry = note(muster, &record, fault);
+            return entry != NULL ? line_of_left(muster, entry, line, fault) : SAGA_ERROR_FAILED;
         }
     }
     return look_up(muster, id, line, fault);
@@ -477,55 +435,54 @@ static void add_match(struct saga_muster_match *match, const struct saga_id *id)
     }
 }
 
-static void try_match(struct saga_muster_match *match, const char *part, const struct saga_id *id) {
+static bool has_part(const struct saga_id *id, const char *part) {
     char text[SAGA_ID_TEXT_SIZE];
-    if (strstr(saga_id_text(id, text), part) != NULL) {
-        add_match(match, id);
-    }
+    return strstr(saga_id_text(id, text), part) != NULL;
 }
 
-/* The ids of a table end its keys. */
-static enum saga_error match_table(const struct saga_muster *muster, enum saga_log_table table,
-                                   uint32_t key_bytes, const char *part,
-                                   struct saga_muster_match *match, struct saga_fault *fault) {
-    struct saga_log_row row;
-    enum saga_error error =
-        saga_log_reader_seek_row(muster->reader, table, (struct saga_bytes){0}, &row, fault);
-    while (error == SAGA_OK) {
-        struct saga_id id;
-        if (row.key.size != key_bytes) {
-            return refuse_row(table == SAGA_TABLE_OPEN ? "open" : "done", SAGA_RECORD_MALFORMED,
-                              fault);
+/* Whom the tail tells of. Only who matches is noted: that is cheaper than to note all. */
+static enum saga_error match_tail(struct saga_muster *muster, const char *part,
+                                  struct saga_muster_match *match, struct saga_fault *fault) {
+    struct saga_record record;
+    while (muster->next_lsn > muster->border) {
+        const enum saga_error error = read_back(muster, &record, fault);
+        if (error != SAGA_OK) {
+            return error;
         }
-        memcpy(id.bytes, (const uint8_t *)row.key.data + key_bytes - sizeof id.bytes,
-               sizeof id.bytes);
-        if (saga_met_find(muster->met, &id) == NULL) {
-            try_match(match, part, &id);
+        if (saga_fact_is_of_log(record.fact) || !has_part(&record.saga, part)) {
+            continue;
         }
-        error = saga_log_reader_step_row(muster->reader, table, true, &row, fault);
+        const struct saga_met_entry *entry = note(muster, &record, fault);
+        if (entry == NULL) {
+            return SAGA_ERROR_FAILED;
+        }
+        if (entry->last_lsn == record.lsn) { /* it is met for the first time */
+            add_match(match, &entry->id);
+        }
     }
-    return error == SAGA_ERROR_NOT_FOUND ? SAGA_OK : error;
+    return SAGA_OK;
+}
+
+/* A search in the tables. */
+struct search {
+    const struct saga_muster *muster;
+    const char *part;
+    struct saga_muster_match *match;
+};
+
+static void match_row(void *context, const struct saga_id *id) {
+    const struct search *search = context;
+    if (has_part(id, search->part) && saga_met_find(search->muster->met, id) == NULL) {
+        add_match(search->match, id);
+    }
 }
 
 enum saga_error saga_muster_match(struct saga_muster *muster, const char *part,
                                   struct saga_muster_match *match, struct saga_fault *fault) {
-    struct saga_record record;
-    struct saga_met_entry *entry;
     *match = (struct saga_muster_match){0};
-    while (muster->next_lsn > muster->border) {
-        const enum saga_error error = read_back(muster, &record, &entry, fault);
-        if (error != SAGA_OK) {
-            return error;
-        }
-        if (entry != NULL && entry->last_lsn == record.lsn) { /* it is met for the first time */
-            try_match(match, part, &entry->id);
-        }
-    }
-    const enum saga_error error =
-        match_table(muster, SAGA_TABLE_OPEN, SAGA_OPEN_KEY_BYTES, part, match, fault);
-    return error == SAGA_OK
-               ? match_table(muster, SAGA_TABLE_DONE, SAGA_DONE_KEY_BYTES, part, match, fault)
-               : error;
+    struct search search = {.muster = muster, .part = part, .match = match};
+    const enum saga_error error = match_tail(muster, part, match, fault);
+    return error == SAGA_OK ? saga_rolls_visit(muster->reader, match_row, &search, fault) : error;
 }
 
 enum saga_error saga_muster_matched(const struct saga_muster *muster, const struct saga_id *id,

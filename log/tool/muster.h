@@ -48,14 +48,8 @@ SAGA_CHECKED enum saga_error saga_muster_open(struct saga_muster **muster,
 void saga_muster_close(struct saga_muster *muster);
 void saga_muster_read_by(struct saga_muster *muster, struct saga_log_reader *reader);
 
-/* The next, older one. Errors: NOT_FOUND (no more; the fault is left alone), LOG_REFUSED, FAILED.
- */
-SAGA_CHECKED enum saga_error saga_muster_next(struct saga_muster *muster,
-                                              struct saga_muster_line *line,
-                                              struct saga_fault *fault);
-
-/* Looks at a little more, and gives a line where there is one: `found` says so. For who wants to
- * show how far it has come. Errors: as above. */
+/* Looks at a little more, and gives the next, older one where it has come to it: `found` says so.
+ * Errors: NOT_FOUND (there are no more; the fault is left alone), LOG_REFUSED, FAILED. */
 SAGA_CHECKED enum saga_error saga_muster_step(struct saga_muster *muster,
                                               struct saga_muster_line *line, bool *found,
                                               struct saga_fault *fault);
