@@ -137,6 +137,7 @@ static unsigned kind_of(const struct saga_record *record) {
     case SAGA_OPERATOR_ACTED:
     case SAGA_ENDED:
     case SAGA_OUTCOMES_TOLD:
+    case SAGA_HISTORY_PURGED:
         break;
     }
     return 0;
