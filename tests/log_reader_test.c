@@ -285,9 +285,9 @@ START_TEST(a_log_without_its_beginning_goes_on) {
     struct saga_record record = {.lsn = 8, .fact = SAGA_ENDED, .epoch = 1, .previous_lsn = 3};
     saga_log_append(log, &record);
     ck_assert_int_eq(saga_log_flush(log, &fault), SAGA_OK);
-    ck_assert_int_eq(saga_log_read(log, 3, &record, &fault), SAGA_ERROR_NOT_FOUND);
-    ck_assert_int_eq(saga_log_read(log, 4, &record, &fault), SAGA_OK);
-    ck_assert_int_eq(saga_log_read(log, 8, &record, &fault), SAGA_OK);
+    ck_assert_int_eq(saga_log_read(log, NULL, 3, &record, &fault), SAGA_ERROR_NOT_FOUND);
+    ck_assert_int_eq(saga_log_read(log, NULL, 4, &record, &fault), SAGA_OK);
+    ck_assert_int_eq(saga_log_read(log, NULL, 8, &record, &fault), SAGA_OK);
     ck_assert_uint_eq(record.previous_lsn, 3);
     saga_log_close(log);
 }
