@@ -177,7 +177,7 @@ static struct options read_options(int argc, char **argv) {
 int main(int argc, char **argv) {
     const struct options options = read_options(argc, argv);
     static struct side with, without;
-    double ratios[PIECES_MAX];
+    static double ratios[PIECES_MAX];
     double with_s = 0, without_s = 0;
     unsigned pieces = 0;
     open_side(&with, &options, true);

@@ -37,13 +37,14 @@ static enum saga_error no_memory(const struct restore *restore) {
 
 static enum saga_error add_plan(struct restore *restore, uint64_t lsn,
                                 const struct saga_plan *plan) {
-    if (restore->plan_count == restore->plan_room) {
-        restore->plan_room = restore->plan_room == 0 ? 16 : restore->plan_room * 2;
-        void *grown = reallocarray(restore->plans, restore->plan_room, sizeof *restore->plans);
+    if (restore->plans == NULL || restore->plan_count == restore->plan_room) {
+        const size_t room = restore->plan_room == 0 ? 16 : restore->plan_room * 2;
+        void *grown = reallocarray(restore->plans, room, sizeof *restore->plans);
         if (grown == NULL) {
             return no_memory(restore);
         }
         restore->plans = grown;
+        restore->plan_room = room;
     }
     restore->plans[restore->plan_count].lsn = lsn;
     restore->plans[restore->plan_count++].plan = plan;
@@ -191,10 +192,10 @@ enum saga_error saga_restore_run(struct saga_coordinator *coordinator,
         .fault = fault,
     };
     restore.state = malloc(saga_size(SAGA_STEPS_MAX));
-    enum saga_error error = restore.state == NULL ? no_memory(&restore) : SAGA_OK;
-    if (error == SAGA_OK) {
-        error = restore_table(&restore, SAGA_TABLE_DEFINITIONS, restore_definition);
+    if (restore.state == NULL) {
+        return no_memory(&restore);
     }
+    enum saga_error error = restore_table(&restore, SAGA_TABLE_DEFINITIONS, restore_definition);
     if (error == SAGA_OK) {
         error = restore_table(&restore, SAGA_TABLE_OPEN, restore_saga);
     }
