@@ -259,7 +259,7 @@ enum saga_error saga_log_reader_block(struct saga_log_reader *reader, uint64_t l
         return error;
     }
     if (reader->read.first_lsn != lsn) {
-        return refuse(reader, lsn, fault, "the log's first block begins with %" PRIu64,
+        return refuse(reader, lsn, fault, "it should begin a block, and is in the one of %" PRIu64,
                       reader->read.first_lsn);
     }
     *last_lsn = last_of(&reader->read);
