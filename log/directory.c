@@ -2,9 +2,11 @@
 
 #include "identity.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,8 +192,8 @@ static enum saga_error creation_failed(const struct saga_directory *directory, c
 
 /* What an attempt left that died before the log was whole: it never had a
  * record. Only the files of a log are removed, never anybody else's. */
-static int remove_leftover(int directory_fd) {
-    int fd = openat(directory_fd, SAGA_DIRECTORY_NEW, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+static int remove_leftover(int directory_fd, const char *name) {
+    int fd = openat(directory_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) {
         return errno == ENOENT ? 0 : -1;
     }
@@ -204,12 +206,28 @@ static int remove_leftover(int directory_fd) {
     int number = errno;
     (void)close(fd);
     errno = number;
-    return result == 0 ? unlinkat(directory_fd, SAGA_DIRECTORY_NEW, AT_REMOVEDIR) : result;
+    return result == 0 ? unlinkat(directory_fd, name, AT_REMOVEDIR) : result;
+}
+
+static enum saga_error check_restored(const struct saga_directory *directory,
+                                      struct saga_fault *fault) {
+    if (faccessat(directory->fd, SAGA_DIRECTORY_RESTORE, F_OK, AT_SYMLINK_NOFOLLOW) != 0) {
+        return SAGA_OK;
+    }
+    return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
+                          "a restore into %.300s was begun and not finished: there is no log yet. "
+                          "Run sagalog restore again, or remove " SAGA_DIRECTORY_RESTORE
+                          " in it to start with an empty log.",
+                          directory->path);
 }
 
 enum saga_error saga_directory_begin_log(const struct saga_directory *directory, int *fd,
                                          struct saga_fault *fault) {
-    if (remove_leftover(directory->fd) != 0) {
+    const enum saga_error error = check_restored(directory, fault);
+    if (error != SAGA_OK) {
+        return error;
+    }
+    if (remove_leftover(directory->fd, SAGA_DIRECTORY_NEW) != 0) {
         return creation_failed(directory, "removing " SAGA_DIRECTORY_NEW, fault);
     }
     if (mkdirat(directory->fd, SAGA_DIRECTORY_NEW, 0750) != 0) {
@@ -252,6 +270,112 @@ enum saga_error saga_directory_commit_log(const struct saga_directory *directory
         return creation_failed(directory, "syncing the directory", fault);
     }
     return SAGA_OK;
+}
+
+/* ---------------------------------------------------------------- restoring */
+
+static enum saga_error restore_failed(const struct saga_directory *directory, const char *what,
+                                      struct saga_fault *fault) {
+    return saga_fault_set(fault, SAGA_ERROR_FAILED,
+                          "nothing was restored into %.300s: %s: %s. Restore again when this is "
+                          "mended.",
+                          directory->path, what, strerror(errno));
+}
+
+static bool is_of_restore(const char *name) {
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+           strcmp(name, SAGA_DIRECTORY_LOCK) == 0 || strcmp(name, SAGA_DIRECTORY_RESTORE) == 0;
+}
+
+/* Nothing is in it but what an earlier attempt, or a daemon's lock, has left. */
+static enum saga_error check_empty(const struct saga_directory *directory,
+                                   struct saga_fault *fault) {
+    const int fd = openat(directory->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
+    if (list == NULL) {
+        return restore_failed(directory, "reading the directory", fault);
+    }
+    const struct dirent *entry;
+    do {
+        errno = 0;
+        entry = readdir(list);
+    } while (entry != NULL && is_of_restore(entry->d_name));
+    enum saga_error error = SAGA_OK;
+    if (entry != NULL) {
+        error =
+            saga_fault_set(fault, SAGA_ERROR_CONFLICT,
+                           "%.300s is not empty: a log is restored into a directory of its own, "
+                           "beside nothing else. Nothing was changed.",
+                           directory->path);
+    } else if (errno != 0) {
+        error = restore_failed(directory, "reading the directory", fault);
+    }
+    (void)closedir(list);
+    return error;
+}
+
+/* 0: nothing of an earlier attempt is left. */
+static int remove_stage(int directory_fd) {
+    const int fd = openat(directory_fd, SAGA_DIRECTORY_RESTORE,
+                          O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        return errno == ENOENT ? 0 : -1;
+    }
+    int result = remove_leftover(fd, SAGA_DIRECTORY_NEW);
+    if (result == 0) {
+        result = remove_leftover(fd, SAGA_DIRECTORY_LOG);
+    }
+    const int number = errno;
+    (void)close(fd);
+    errno = number;
+    return result == 0 ? unlinkat(directory_fd, SAGA_DIRECTORY_RESTORE, AT_REMOVEDIR) : result;
+}
+
+enum saga_error saga_directory_begin_restore(const struct saga_directory *directory,
+                                             struct saga_directory *stage, char *path,
+                                             struct saga_fault *fault) {
+    const enum saga_error error = check_empty(directory, fault);
+    if (error != SAGA_OK) {
+        return error;
+    }
+    if (remove_stage(directory->fd) != 0) {
+        return restore_failed(directory, "removing " SAGA_DIRECTORY_RESTORE, fault);
+    }
+    const int length = snprintf(path, PATH_MAX, "%s/" SAGA_DIRECTORY_RESTORE, directory->path);
+    if (length < 0 || length >= PATH_MAX) {
+        errno = ENAMETOOLONG;
+        return restore_failed(directory, "naming " SAGA_DIRECTORY_RESTORE, fault);
+    }
+    if (mkdirat(directory->fd, SAGA_DIRECTORY_RESTORE, 0750) != 0) {
+        return restore_failed(directory, "making " SAGA_DIRECTORY_RESTORE, fault);
+    }
+    /* It is to be seen by a daemon that starts after a crash. */
+    if (fsync(directory->fd) != 0) {
+        return restore_failed(directory, "syncing the directory", fault);
+    }
+    return saga_directory_open(stage, path, false, fault);
+}
+
+enum saga_error saga_directory_commit_restore(const struct saga_directory *directory,
+                                              const struct saga_directory *stage,
+                                              struct saga_fault *fault) {
+    if (renameat(stage->fd, SAGA_DIRECTORY_LOG, directory->fd, SAGA_DIRECTORY_LOG) != 0) {
+        return restore_failed(directory, "renaming " SAGA_DIRECTORY_RESTORE, fault);
+    }
+    if (fsync(directory->fd) != 0 || fsync(stage->fd) != 0) {
+        return saga_fault_set(fault, SAGA_ERROR_FAILED,
+                              "%.300s: the log is in its place, but syncing the directory failed: "
+                              "%s. Whether it stays there is unknown: remove it, and restore again "
+                              "when this is mended.",
+                              directory->path, strerror(errno));
+    }
+    saga_directory_abort_restore(directory); /* what is left of it is empty */
+    return SAGA_OK;
+}
+
+void saga_directory_abort_restore(const struct saga_directory *directory) {
+    (void)remove_stage(directory->fd);
+    (void)fsync(directory->fd);
 }
 
 /* ----------------------------------------------------------------- sharing */

@@ -14,11 +14,13 @@
 
 #include <stdbool.h>
 
-#define SAGA_DIRECTORY_LOG  "log"        /* the log's directory in it */
-#define SAGA_DIRECTORY_NEW  "log.tmp"    /* a log that is being created */
-#define SAGA_DIRECTORY_LOCK "sagad.lock" /* locked by the daemon that owns it; holds its pid */
-#define SAGA_DATA_FILE      "data.mdb"
-#define SAGA_LOCK_FILE      "lock.mdb"
+#define SAGA_DIRECTORY_LOG "log"     /* the log's directory in it */
+#define SAGA_DIRECTORY_NEW "log.tmp" /* a log that is being created */
+/* A data directory of its own, for a log that is being restored. */
+#define SAGA_DIRECTORY_RESTORE "log.restore"
+#define SAGA_DIRECTORY_LOCK    "sagad.lock" /* locked by the daemon that owns it; holds its pid */
+#define SAGA_DATA_FILE         "data.mdb"
+#define SAGA_LOCK_FILE         "lock.mdb"
 
 struct saga_directory {
     const char *path; /* the caller's, valid as long as this */
@@ -39,7 +41,8 @@ SAGA_CHECKED enum saga_error saga_directory_open_log(const struct saga_directory
                                                      int *fd, struct saga_fault *fault);
 
 /* Makes an empty SAGA_DIRECTORY_NEW and opens it; one that an earlier attempt
- * left is removed first. Errors: FAILED. */
+ * left is removed first. Errors: LOG_REFUSED (a restore was begun here and not finished: an empty
+ * log would stand in the place of that one), FAILED. */
 SAGA_CHECKED enum saga_error saga_directory_begin_log(const struct saga_directory *directory,
                                                       int *fd, struct saga_fault *fault);
 
@@ -47,6 +50,23 @@ SAGA_CHECKED enum saga_error saga_directory_begin_log(const struct saga_director
  * log is there to stay. Errors: FAILED. */
 SAGA_CHECKED enum saga_error saga_directory_commit_log(const struct saga_directory *directory,
                                                        int fd, struct saga_fault *fault);
+
+/* Makes an empty SAGA_DIRECTORY_RESTORE in a directory that this process owns, and opens it as a
+ * data directory, for saga_directory_begin_log() and commit_log(); one that an earlier attempt left
+ * is removed first. `path`, PATH_MAX bytes, gets its path. Errors: CONFLICT (there is something in
+ * the directory already), FAILED. */
+SAGA_CHECKED enum saga_error saga_directory_begin_restore(const struct saga_directory *directory,
+                                                          struct saga_directory *stage, char *path,
+                                                          struct saga_fault *fault);
+
+/* The log in it, whole and durable by now, becomes the directory's. When it returns, it is there to
+ * stay. Errors: FAILED. */
+SAGA_CHECKED enum saga_error saga_directory_commit_restore(const struct saga_directory *directory,
+                                                           const struct saga_directory *stage,
+                                                           struct saga_fault *fault);
+
+/* Removes it instead, as far as that can be. */
+void saga_directory_abort_restore(const struct saga_directory *directory);
 
 /* How somebody who only reads shares the log. */
 struct saga_sharing {

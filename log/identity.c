@@ -11,8 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FILE_BYTES_MAX 256
-
 static void print_uuid(const uint8_t bytes[16], char text[37]) {
     char *at = text;
     for (size_t i = 0; i < 16; i++) {
@@ -52,10 +50,10 @@ static bool parse_uuid(const char *text, uint8_t bytes[16]) {
     return true;
 }
 
-static int print_file(char text[FILE_BYTES_MAX], unsigned format, const char *id,
+static int print_file(char text[SAGA_IDENTITY_BYTES_MAX], unsigned format, const char *id,
                       const char *created) {
-    return snprintf(text, FILE_BYTES_MAX, "sagad-log format %u\nid %s\ncreated %s\n", format, id,
-                    created);
+    return snprintf(text, SAGA_IDENTITY_BYTES_MAX, "sagad-log format %u\nid %s\ncreated %s\n",
+                    format, id, created);
 }
 
 enum saga_error saga_identity_make(struct saga_identity *identity, struct saga_fault *fault) {
@@ -78,7 +76,7 @@ enum saga_error saga_identity_make(struct saga_identity *identity, struct saga_f
 
 enum saga_error saga_identity_write(const struct saga_identity *identity, int directory_fd,
                                     struct saga_fault *fault) {
-    char text[FILE_BYTES_MAX];
+    char text[SAGA_IDENTITY_BYTES_MAX];
     int length = print_file(text, SAGA_RECORD_FORMAT, identity->text, identity->created);
     int fd = openat(directory_fd, SAGA_IDENTITY_FILE,
                     O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0660);
@@ -113,8 +111,7 @@ static bool take_line(const char **at, const char *name, char *value, size_t roo
     return true;
 }
 
-/* Reads the whole file; what is longer than a log.id comes out too long. */
-static ssize_t read_file(int directory_fd, char *text, size_t room) {
+ssize_t saga_identity_copy(int directory_fd, char *text, size_t room) {
     int fd = openat(directory_fd, SAGA_IDENTITY_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) {
         return -1;
@@ -128,8 +125,8 @@ static ssize_t read_file(int directory_fd, char *text, size_t room) {
 
 enum saga_error saga_identity_read(struct saga_identity *identity, int directory_fd,
                                    const char *path, struct saga_fault *fault) {
-    char text[FILE_BYTES_MAX + 1];
-    ssize_t length = read_file(directory_fd, text, FILE_BYTES_MAX);
+    char text[SAGA_IDENTITY_BYTES_MAX + 1];
+    ssize_t length = saga_identity_copy(directory_fd, text, SAGA_IDENTITY_BYTES_MAX);
     if (length < 0 && errno == ENOENT) {
         return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
                               "%.300s has no " SAGA_IDENTITY_FILE
@@ -155,7 +152,7 @@ enum saga_error saga_identity_read(struct saga_identity *identity, int directory
     }
     whole = whole && take_line(&at, "id ", id, sizeof id) &&
             take_line(&at, "created ", identity->created, sizeof identity->created);
-    char again[FILE_BYTES_MAX];
+    char again[SAGA_IDENTITY_BYTES_MAX];
     if (!whole || format == 0 || !parse_uuid(id, identity->bytes) ||
         print_file(again, format, id, identity->created) != length ||
         memcmp(again, text, (size_t)length) != 0) {

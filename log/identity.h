@@ -19,8 +19,10 @@
 #include "error.h"
 
 #include <stdint.h>
+#include <sys/types.h>
 
-#define SAGA_IDENTITY_FILE "log.id"
+#define SAGA_IDENTITY_FILE      "log.id"
+#define SAGA_IDENTITY_BYTES_MAX 256 /* of such a file */
 
 struct saga_identity {
     uint8_t bytes[16];
@@ -41,5 +43,8 @@ SAGA_CHECKED enum saga_error saga_identity_write(const struct saga_identity *ide
  * LOG_REFUSED (missing, not such a file, newer format), FAILED. */
 SAGA_CHECKED enum saga_error saga_identity_read(struct saga_identity *identity, int directory_fd,
                                                 const char *path, struct saga_fault *fault);
+
+/* The bytes of log.id, as they are; how many (of a longer file: `room`). -1: errno. */
+SAGA_CHECKED ssize_t saga_identity_copy(int directory_fd, char *text, size_t room);
 
 #endif

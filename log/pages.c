@@ -119,3 +119,34 @@ enum saga_error saga_pages_check(int fd, const char *path, bool shared, struct s
     }
     return error;
 }
+
+/* LMDB fills the two in turn. */
+static enum saga_error find_once(int fd, const char *path, uint64_t transaction,
+                                 struct saga_page_meta *meta, struct saga_fault *fault) {
+    enum saga_error error = read_meta(fd, path, 0, 0, meta, fault);
+    if (error == SAGA_OK && (transaction & 1) != 0) {
+        error = read_meta(fd, path, 1, meta->free.page_bytes, meta, fault);
+    }
+    if (error != SAGA_OK) {
+        return error;
+    }
+    return meta->transaction == transaction ? SAGA_OK : SAGA_ERROR_NOT_FOUND;
+}
+
+enum saga_error saga_pages_find(int fd, const char *path, uint64_t transaction,
+                                struct saga_page_meta *meta, struct saga_fault *fault) {
+    struct saga_page_meta again;
+    enum saga_error error = SAGA_ERROR_NOT_FOUND;
+    /* What is the same twice was not being written. */
+    for (int i = 0; i < 20; i++) {
+        error = find_once(fd, path, transaction, meta, fault);
+        if (error == SAGA_OK) {
+            error = find_once(fd, path, transaction, &again, fault);
+        }
+        if (error == SAGA_ERROR_NOT_FOUND || error == SAGA_ERROR_FAILED ||
+            (error == SAGA_OK && memcmp(meta, &again, sizeof again) == 0)) {
+            return error;
+        }
+    }
+    return error == SAGA_OK ? SAGA_ERROR_NOT_FOUND : error;
+}

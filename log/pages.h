@@ -60,6 +60,11 @@ SAGA_CHECKED enum saga_error saga_pages_check(int fd, const char *path, bool sha
                                               struct saga_page_meta *live,
                                               struct saga_fault *fault);
 
+/* The meta page of one transaction, of a file that a daemon may be writing. Errors: NOT_FOUND
+ * (there is none any more, or not yet; the fault is left alone), LOG_REFUSED, FAILED. */
+SAGA_CHECKED enum saga_error saga_pages_find(int fd, const char *path, uint64_t transaction,
+                                             struct saga_page_meta *meta, struct saga_fault *fault);
+
 /* Reads all of `size`. 1: read, 0: the file ends before, -1: errno. */
 SAGA_CHECKED int saga_pages_read(int fd, void *bytes, size_t size, uint64_t offset);
 

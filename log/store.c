@@ -383,6 +383,16 @@ void saga_store_fill(const struct saga_store *store, struct saga_store_fill *fil
     }
 }
 
+int saga_store_file(const struct saga_store *store) {
+    int fd = -1;
+    (void)mdb_env_get_fd(store->env, &fd); /* fails only without an environment */
+    return fd;
+}
+
+bool saga_store_is_unlocked(const struct saga_store *store) {
+    return store->unlocked;
+}
+
 uint32_t saga_store_reap(struct saga_store *store) {
     int dead = 0;
     if (!store->unlocked) {
@@ -524,6 +534,11 @@ void saga_store_view_release(struct saga_store_view *view) {
 
 const struct saga_meta *saga_store_view_meta(const struct saga_store_view *view) {
     return &view->meta;
+}
+
+uint64_t saga_store_view_transaction(const struct saga_store_view *view) {
+    assert(view->active);
+    return mdb_txn_id(view->txn);
 }
 
 enum saga_error saga_store_view_count(struct saga_store_view *view, uint64_t *count,

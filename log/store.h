@@ -74,6 +74,12 @@ struct saga_store_fill {
 };
 void saga_store_fill(const struct saga_store *store, struct saga_store_fill *fill);
 
+/* The open data.mdb, for reading whole pages of a view; stays the store's. */
+int saga_store_file(const struct saga_store *store);
+
+/* True if views of this store are not seen by a daemon that starts beside them. */
+SAGA_CHECKED bool saga_store_is_unlocked(const struct saga_store *store);
+
 /* Frees the places of readers that died; returns how many there were. */
 uint32_t saga_store_reap(struct saga_store *store);
 
@@ -105,6 +111,10 @@ SAGA_CHECKED enum saga_error saga_store_view_renew(struct saga_store_view *view,
 
 /* The meta row of the state; valid until the next renew. */
 const struct saga_meta *saga_store_view_meta(const struct saga_store_view *view);
+
+/* LMDB's number of the transaction that the state is of. Its meta row may say another one: that of
+ * the log of which this is a compacted copy. */
+uint64_t saga_store_view_transaction(const struct saga_store_view *view);
 
 /* How many blocks there are. */
 SAGA_CHECKED enum saga_error saga_store_view_count(struct saga_store_view *view, uint64_t *count,

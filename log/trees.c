@@ -35,6 +35,7 @@ struct trees {
     uint32_t page_bytes;
     uint64_t file_bytes;
     uint8_t *used;  /* a bit for each page */
+    uint8_t *held;  /* likewise: those that are not free */
     uint8_t *pages; /* one for each level of the tree being walked, two trees deep */
     struct saga_fault *fault;
 };
@@ -96,8 +97,14 @@ static enum saga_error take(struct trees *trees, uint64_t first, uint64_t count)
 static enum saga_error take_used(struct trees *trees, uint64_t first, uint64_t count) {
     const enum saga_error error = take(trees, first, count);
     const uint64_t end = (first + count) * trees->page_bytes;
-    if (error != SAGA_OK || end <= trees->file_bytes) {
+    if (error != SAGA_OK) {
         return error;
+    }
+    if (end <= trees->file_bytes) {
+        for (uint64_t page = first; page < first + count; page++) {
+            trees->held[page / 8] |= (uint8_t)(1u << (page % 8));
+        }
+        return SAGA_OK;
     }
     return saga_fault_set(trees->fault, SAGA_ERROR_LOG_REFUSED,
                           "%.300s is truncated: it has %" PRIu64 " bytes, and page %" PRIu64
@@ -377,22 +384,24 @@ static enum saga_error walk_all(struct trees *trees) {
                : error;
 }
 
-enum saga_error saga_trees_check(int fd, const char *path, const struct saga_page_meta *live,
-                                 struct saga_fault *fault) {
+enum saga_error saga_trees_map(int fd, const char *path, const struct saga_page_meta *live,
+                               uint8_t **held, struct saga_fault *fault) {
     struct stat status;
     if (fstat(fd, &status) != 0) {
         return saga_fault_set(fault, SAGA_ERROR_FAILED, "%.300s: %s", path, strerror(errno));
     }
     uint8_t *used = calloc(1, live->last_page / 8 + 1);
+    uint8_t *kept = calloc(1, live->last_page / 8 + 1);
     uint8_t *pages = calloc((size_t)DEPTH_MAX * 2, live->free.page_bytes);
     enum saga_error error;
-    if (used != NULL && pages != NULL) {
+    if (used != NULL && kept != NULL && pages != NULL) {
         struct trees trees = {.fd = fd,
                               .path = path,
                               .live = live,
                               .page_bytes = live->free.page_bytes,
                               .file_bytes = (uint64_t)status.st_size,
                               .used = used,
+                              .held = kept,
                               .pages = pages,
                               .fault = fault};
         error = walk_all(&trees);
@@ -401,5 +410,18 @@ enum saga_error saga_trees_check(int fd, const char *path, const struct saga_pag
     }
     free(used);
     free(pages);
+    if (error == SAGA_OK) {
+        *held = kept;
+    } else {
+        free(kept);
+    }
+    return error;
+}
+
+enum saga_error saga_trees_check(int fd, const char *path, const struct saga_page_meta *live,
+                                 struct saga_fault *fault) {
+    uint8_t *held = NULL;
+    const enum saga_error error = saga_trees_map(fd, path, live, &held, fault);
+    free(held);
     return error;
 }

@@ -24,4 +24,11 @@ SAGA_CHECKED enum saga_error saga_trees_check(int fd, const char *path,
                                               const struct saga_page_meta *live,
                                               struct saga_fault *fault);
 
+/* The same of a file that may be written, as long as a view keeps the state `live`; and says which
+ * pages hold something: those of the trees, and of the list of free pages itself. `held`: a bit for
+ * each page, the caller's to free. Errors: the same. */
+SAGA_CHECKED enum saga_error saga_trees_map(int fd, const char *path,
+                                            const struct saga_page_meta *live, uint8_t **held,
+                                            struct saga_fault *fault);
+
 #endif

@@ -101,6 +101,25 @@ static struct disk_event *remember(enum disk_operation operation, int fd, const 
     return event;
 }
 
+static ino_t inode_in(int directory, const char *name) {
+    struct stat status;
+    if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        abort();
+    }
+    return status.st_ino;
+}
+
+static void remember_creation(int directory, const char *name) {
+    remember(DISK_CREATE, directory, name)->subject = inode_in(directory, name);
+}
+
+static void remember_rename(int from_directory, const char *from, int to_directory,
+                            const char *to) {
+    struct disk_event *event = remember(DISK_RENAME, to_directory, to);
+    event->from = inode_in(from_directory, ".");
+    (void)snprintf(event->from_name, sizeof event->from_name, "%s", from);
+}
+
 static void remember_write(int fd, uint64_t offset, const struct iovec *parts, int count) {
     size_t size = 0;
     for (int i = 0; i < count; i++) {
@@ -210,7 +229,7 @@ int mkdirat(int directory, const char *name, mode_t mode) {
     OR_FAIL(fault);
     long result = syscall(SYS_mkdirat, directory, name, mode);
     if (result == 0 && memory.on) {
-        (void)remember(DISK_CREATE, directory, name);
+        remember_creation(directory, name);
     }
     return (int)finish(result, fault);
 }
@@ -225,14 +244,19 @@ int unlinkat(int directory, const char *name, int flags) {
     return (int)finish(result, fault);
 }
 
-int renameat(int from_directory, const char *from, int to_directory, const char *to) {
+int renameat2(int from_directory, const char *from, int to_directory, const char *to,
+              unsigned flags) {
     enum disk_fault fault = turn();
     OR_FAIL(fault);
-    long result = syscall(SYS_renameat2, from_directory, from, to_directory, to, 0);
+    long result = syscall(SYS_renameat2, from_directory, from, to_directory, to, flags);
     if (result == 0 && memory.on) {
-        (void)remember(DISK_RENAME, to_directory, to);
+        remember_rename(from_directory, from, to_directory, to);
     }
     return (int)finish(result, fault);
+}
+
+int renameat(int from_directory, const char *from, int to_directory, const char *to) {
+    return renameat2(from_directory, from, to_directory, to, 0);
 }
 
 static int open_by(int directory, const char *name, int flags, mode_t mode) {
@@ -244,7 +268,7 @@ static int open_by(int directory, const char *name, int flags, mode_t mode) {
     bool there = syscall(SYS_faccessat, directory, name, F_OK) == 0;
     long result = syscall(SYS_openat, directory, name, flags, mode);
     if (result >= 0 && !there && memory.on && directory != AT_FDCWD) {
-        (void)remember(DISK_CREATE, directory, name);
+        remember_creation(directory, name);
     } else if (result >= 0 && !there && memory.on) {
         /* By its path, as LMDB does: the directory is what stands before it. */
         char path[1024];
@@ -253,7 +277,7 @@ static int open_by(int directory, const char *name, int flags, mode_t mode) {
         if (slash != NULL) {
             *slash = '\0';
             int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
-            (void)remember(DISK_CREATE, fd, slash + 1);
+            remember_creation(fd, slash + 1);
             (void)close(fd);
         }
     }

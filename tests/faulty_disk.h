@@ -4,8 +4,8 @@
  * Linked into a test, it stands between the program and its libraries (LMDB as
  * well) and the kernel: the program's own symbols win over libc's. Counted are
  * calls on regular files and directories: write, pwrite, writev, fsync,
- * fdatasync, ftruncate, fchmod, mkdirat, renameat, unlinkat, and openat where
- * it may create.
+ * fdatasync, ftruncate, fchmod, mkdirat, renameat, renameat2, unlinkat, and openat
+ * where it may create.
  *
  * Threads: one.
  */
@@ -51,6 +51,9 @@ struct disk_event {
     uint8_t *bytes;
     bool synced; /* a write that is on disk when it returns (O_DSYNC) */
     char name[32];
+    ino_t subject;      /* of a name that was created: what it names */
+    ino_t from;         /* of a rename: the directory that it was in, */
+    char from_name[32]; /* and its name there */
 };
 
 /* Starts to remember calls, forgetting those before. */

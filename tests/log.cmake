@@ -33,3 +33,10 @@ set_target_properties(ledger_dump PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BI
 add_test(NAME log_readme_test COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/log_readme_test.sh
     $<TARGET_FILE:ledger_dump> ${PROJECT_SOURCE_DIR}/log/README.md)
 set_tests_properties(log_readme_test PROPERTIES LABELS docs SKIP_RETURN_CODE 77 TIMEOUT 60)
+
+# Backups.
+saga_test(archive_test LINKS saga_log)
+foreach(test backup_test backup_fault_test)
+    saga_test(${test} SOURCES ${test}.c backup_scene.c crash_disk.c faulty_disk.c
+        LINKS saga_ledger TIMEOUT 300)
+endforeach()

@@ -63,14 +63,20 @@ START_TEST(a_saga_that_makes_no_sense_is_named_and_told_as_far_as_it_goes) {
     (void)snprintf(expected, sizeof expected,
                    "saga %s: record 7 (PIVOT_PASSED) makes no legal transition\n", text);
     expect_in(printed, expected);
-    expect_in(printed, "7 records, 1 sagas (1 open), 1 definitions: not all is well\n");
+    expect_in(printed, "7 records, 1 sagas (1 open), 1 definitions: not all is well\ndigest ");
+    (void)snprintf(expected, sizeof expected,
+                   "rule L4 (each record follows from those before it) is broken 1 times, first by "
+                   "record 7 (PIVOT_PASSED) of saga %s\n",
+                   text);
+    expect_in(printed, expected);
     expect_in(complained, "1 sagas are out of service");
 
     ck_assert_int_eq(SAGALOG(scratch.path, "show", text), 0);
     expect_in(printed, "\nquarantined, started ");
     expect_in(printed, "\nout of service: record 7 (PIVOT_PASSED) makes no legal transition\n");
-    expect_in(printed, "create#1 done BOOKING_CREATED -> block: parking.block\n"
-                       "              -- record 7 does not follow from those before it; ");
+    expect_in(printed,
+              "create#1 done BOOKING_CREATED -> block: parking.block\n"
+              "                             -- record 7 does not follow from those before it; ");
     expect_in(printed, "  pivot passed\n");
     expect_in(printed, "\nblock                    running        1\n");
 
@@ -99,6 +105,79 @@ START_TEST(verify_as_json_names_what_is_wrong) {
                      "record 7 (PIVOT_PASSED) makes no legal transition");
     ck_assert_uint_eq(json_array_size(json_object_get(json, "records")), 5);
     json_decref(json);
+}
+END_TEST
+
+/* The rule that is said to be broken first; "": none. */
+static const char *first_broken(void) {
+    static char name[8];
+    json_t *json = printed_json();
+    const json_t *rule;
+    size_t i;
+    name[0] = '\0';
+    json_array_foreach(json_object_get(json, "rules"), i, rule) {
+        if (name[0] == '\0' && json_integer_value(json_object_get(rule, "broken")) > 0) {
+            ck_assert_int_eq(json_integer_value(json_object_get(rule, "first_lsn")),
+                             (json_int_t)last_lsn + 1);
+            (void)snprintf(name, sizeof name, "%s",
+                           json_string_value(json_object_get(rule, "rule")));
+        }
+    }
+    json_decref(json);
+    return name;
+}
+
+static struct saga_record command_of(uint8_t fact, uint8_t step, uint8_t operation) {
+    struct saga_record record = record_of(fact, step);
+    record.operation = operation;
+    record.incarnation = record.revision = 1;
+    record.attempt = 1;
+    return record;
+}
+
+/* By each of these the saga, which has a step done and one asked, breaks a rule. */
+static struct saga_record broken_by(const char *rule) {
+    struct saga_record record = command_of(SAGA_COMMAND_ISSUED, 1, SAGA_ACTION);
+    if (strcmp(rule, "L3") == 0) {
+        record.previous_lsn = 3;
+    } else if (strcmp(rule, "L4") == 0) {
+        record.step = 3; /* those before it are not done */
+    } else if (strcmp(rule, "E3") == 0) {
+        record = record_of(SAGA_ENDED, SAGA_STEP_NONE);
+        record.outcome = SAGA_COMPLETED;
+    } else if (strcmp(rule, "E4") == 0) {
+        record = command_of(SAGA_REPLY_RECEIVED, 4, SAGA_ACTION);
+        record.verdict = SAGA_DONE;
+    } else if (strcmp(rule, "C1") == 0) {
+        record = record_of(SAGA_ENDED, SAGA_STEP_NONE);
+        record.outcome = SAGA_COMPENSATED;
+    } else if (strcmp(rule, "C2") == 0) {
+        record = command_of(SAGA_COMMAND_ISSUED, 3, SAGA_COMPENSATION);
+    } else if (strcmp(rule, "F1") == 0) {
+        record.verdict = SAGA_DONE;
+    } else if (strcmp(rule, "S3") == 0) {
+        record = record_of(SAGA_STARTED, SAGA_STEP_NONE);
+        record.saga.bytes[15] ^= 1;
+        record.previous_lsn = 0;
+        record.definition_lsn = 1;
+    } else if (strcmp(rule, "S2") == 0) {
+        record = record_of(SAGA_STARTED, SAGA_STEP_NONE);
+        record.saga.bytes[15] ^= 1;
+        record.previous_lsn = 0;
+        record.definition_lsn = 2;
+        record.key = (struct saga_bytes){.data = "one", .size = 3};
+    } else {
+        ck_assert_str_eq(rule, "E5");
+    }
+    return record;
+}
+
+static const char *const rules[] = {"L3", "L4", "E3", "E4", "C1", "C2", "F1", "S3", "S2", "E5"};
+
+START_TEST(each_rule_is_named_with_the_record_that_breaks_it) {
+    (void)record_append(scratch.path, broken_by(rules[_i]));
+    ck_assert_int_eq(SAGALOG(scratch.path, "verify", "--json"), 7);
+    ck_assert_str_eq(first_broken(), rules[_i]);
 }
 END_TEST
 
@@ -170,14 +249,28 @@ START_TEST(hostile_records_hurt_nobody) {
         ck_assert_msg(SAGALOG(scratch.path, commands[i], "--json") == 0, "%s: %s", commands[i],
                       complained);
     }
+    static const char *const filters[] = {"--attention",    "--status=quarantined",
+                                          "--step=block",   "--key=one",
+                                          "--saga=booking", "--since=2024-01-01"};
+    for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++) {
+        ck_assert_msg(SAGALOG(scratch.path, "list", filters[i]) == 0, "%s: %s", filters[i],
+                      complained);
+    }
+    static const char *const about_one[][2] = {
+        {"show", "--payloads"}, {"show", "--json"},  {"explain", "--json"},
+        {"explain", NULL},      {"state", "--json"}, {"state", "--at=9"},
+    };
     ck_assert_int_eq(SAGALOG(scratch.path, "verify"), 7);
     for (int fact = 1; fact <= SAGA_FACT_COUNT; fact++) {
         struct saga_id other = id;
         other.bytes[14] = (uint8_t)fact;
         (void)saga_id_text(&other, text);
-        const int status = SAGALOG(scratch.path, "show", text);
-        ck_assert_msg(status == 0 || status == 3, "%d: %s", fact,
-                      complained); /* 3: not of a saga */
+        for (size_t i = 0; i < sizeof about_one / sizeof about_one[0]; i++) {
+            const int status = SAGALOG(scratch.path, about_one[i][0], text, about_one[i][1]);
+            /* 3: not of a saga, or not there then */
+            ck_assert_msg(status == 0 || status == 3, "%s %d: %s", about_one[i][0], fact,
+                          complained);
+        }
     }
 }
 END_TEST
@@ -302,6 +395,8 @@ int main(void) {
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, a_saga_that_makes_no_sense_is_named_and_told_as_far_as_it_goes);
     tcase_add_test(tests, verify_as_json_names_what_is_wrong);
+    tcase_add_loop_test(tests, each_rule_is_named_with_the_record_that_breaks_it, 0,
+                        sizeof rules / sizeof rules[0]);
     tcase_add_test(tests, records_that_are_not_linked_are_found_all_the_same);
     tcase_add_test(tests, a_saga_without_a_definition_is_shown_by_numbers);
     tcase_add_test(tests, hostile_records_hurt_nobody);

@@ -57,9 +57,19 @@ static const char definition_text[] =
 
 /* ------------------------------------------------------------------ writing */
 
+static uint64_t checkpoint_records; /* 0: as by default */
+
+void daemon_checkpoint_every(uint64_t records) {
+    checkpoint_records = records;
+}
+
 void daemon_open(const char *data_dir) {
     if (world.data_dir == NULL) {
         world_init(data_dir);
+        if (checkpoint_records != 0) {
+            world.checkpoints =
+                (struct saga_checkpoint_pace){.records = checkpoint_records, .slice_entries = 1};
+        }
         world.sagas_max = 100000;
         world.now = (struct saga_moment){.boot_ms = 1000, .wall_ms = 1718098200000};
     }
@@ -186,7 +196,7 @@ static char *read_back(int file, size_t *size) {
     return text;
 }
 
-#define ARGUMENTS_MAX 12
+#define ARGUMENTS_MAX 16
 
 static void collect(char *arguments[ARGUMENTS_MAX], const char *data_dir, va_list list) {
     static char path[512];

@@ -20,6 +20,8 @@
 /* Opens (or creates) the log in `data_dir`, and an engine on it that knows the
  * saga "booking": a daemon's start. One at a time. */
 void daemon_open(const char *data_dir);
+/* Before the first daemon_open(): a checkpoint after so many records, in the smallest slices. */
+void daemon_checkpoint_every(uint64_t records);
 /* As a kill would: nothing is said goodbye to. */
 void daemon_kill(void);
 /* The next start, 5 s later. */

@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bigendian.h"
+#include "record.h"
+
 /* Sagas that are remembered: some are open for long, most end soon. */
 #define PLACES (1u << 14)
 
@@ -51,7 +54,24 @@ static struct saga_definition *parse(const struct saga_record *record) {
         saga_diagnostics_free(&diagnostics);
         return NULL;
     }
+    definition->plan.definition_lsn = record->lsn;
     return definition;
+}
+
+/* From the table `definitions`: its block may be gone. */
+static enum saga_error read_row(struct saga_log_reader *reader, uint64_t lsn,
+                                struct saga_record *record) {
+    uint8_t key[8];
+    struct saga_bytes value;
+    saga_put64(key, lsn);
+    const enum saga_error error =
+        saga_log_reader_row(reader, SAGA_TABLE_DEFINITIONS,
+                            (struct saga_bytes){.data = key, .size = sizeof key}, &value, NULL);
+    if (error != SAGA_OK || saga_record_decode(value.data, value.size, record) != SAGA_RECORD_OK) {
+        return SAGA_ERROR_NOT_FOUND;
+    }
+    record->lsn = lsn;
+    return SAGA_OK;
 }
 
 static const struct saga_definition *learn(struct saga_lexicon *lexicon,
@@ -65,14 +85,16 @@ static const struct saga_definition *learn(struct saga_lexicon *lexicon,
     lexicon->known = grown;
     struct known *known = &grown[lexicon->known_count++];
     *known = (struct known){.lsn = lsn};
-    if (saga_log_reader_read(reader, NULL, lsn, &record, NULL) == SAGA_OK) {
+    if (saga_log_reader_read(reader, NULL, lsn, &record, NULL) == SAGA_OK ||
+        read_row(reader, lsn, &record) == SAGA_OK) {
         known->definition = parse(&record);
     }
     return known->definition;
 }
 
-static const struct saga_definition *definition_at(struct saga_lexicon *lexicon,
-                                                   struct saga_log_reader *reader, uint64_t lsn) {
+const struct saga_definition *saga_lexicon_definition(struct saga_lexicon *lexicon,
+                                                      struct saga_log_reader *reader,
+                                                      uint64_t lsn) {
     for (size_t i = lexicon->known_count; i > 0; i--) {
         if (lexicon->known[i - 1].lsn == lsn) {
             return lexicon->known[i - 1].definition;
@@ -112,7 +134,7 @@ const struct saga_definition *saga_lexicon_find(struct saga_lexicon *lexicon,
                                                 struct saga_log_reader *reader,
                                                 const struct saga_record *record) {
     if (record->fact == SAGA_DEFINITION_LOADED) {
-        return definition_at(lexicon, reader, record->lsn);
+        return saga_lexicon_definition(lexicon, reader, record->lsn);
     }
     if (saga_fact_is_of_log(record->fact)) {
         return NULL;
@@ -124,6 +146,7 @@ const struct saga_definition *saga_lexicon_find(struct saga_lexicon *lexicon,
             .definition_lsn = look_back(reader, record),
         };
     }
-    return place->definition_lsn == 0 ? NULL
-                                      : definition_at(lexicon, reader, place->definition_lsn);
+    return place->definition_lsn == 0
+               ? NULL
+               : saga_lexicon_definition(lexicon, reader, place->definition_lsn);
 }

@@ -29,4 +29,9 @@ const struct saga_definition *saga_lexicon_find(struct saga_lexicon *lexicon,
                                                 struct saga_log_reader *reader,
                                                 const struct saga_record *record);
 
+/* The definition at this place of the log; NULL: it cannot be had. Its plan names the place, so
+ * that sagas can be folded by it. */
+const struct saga_definition *saga_lexicon_definition(struct saga_lexicon *lexicon,
+                                                      struct saga_log_reader *reader, uint64_t lsn);
+
 #endif

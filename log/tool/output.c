@@ -27,6 +27,14 @@ static size_t find_columns(void) {
     return columns < COLUMNS_MIN ? COLUMNS_MIN : columns;
 }
 
+/* NO_COLOR: https://no-color.org */
+static bool find_colour(void) {
+    const char *no = getenv("NO_COLOR");
+    const char *terminal = getenv("TERM");
+    return (no == NULL || *no == '\0') && isatty(STDOUT_FILENO) == 1 && terminal != NULL &&
+           strcmp(terminal, "dumb") != 0;
+}
+
 static enum saga_error no_memory(struct saga_fault *fault) {
     return saga_fault_set(fault, SAGA_ERROR_FAILED, "no memory for what is to be printed");
 }
@@ -37,7 +45,7 @@ static enum saga_error begin(struct saga_output *output, struct saga_fault *faul
 }
 
 enum saga_error saga_output_open(struct saga_output *output, struct saga_fault *fault) {
-    *output = (struct saga_output){.columns = find_columns()};
+    *output = (struct saga_output){.columns = find_columns(), .colour = find_colour()};
     return begin(output, fault);
 }
 

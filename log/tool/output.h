@@ -20,6 +20,7 @@ struct saga_output {
     FILE *file;     /* print here; stays the output's */
     bool gone;      /* nobody reads standard output any more */
     size_t columns; /* the width that lines are to have; 0: any */
+    bool colour;    /* it is a terminal that wants colours */
     char *bytes;
     size_t size;
 };

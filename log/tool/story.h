@@ -2,9 +2,10 @@
  * A story: one saga's records and what they come to.
  *
  * Hides how they are found, also where the chain that links them is torn, and
- * that they are folded again to be told.
+ * that they are folded again to be told. It says of a saga what a restart of the
+ * daemon would: its status, and why it would be out of service.
  *
- * Holds a view of the log while it is open.
+ * Needs nothing but the saga's own records and its definition: not the other sagas.
  *
  * Threads: one.
  */
@@ -14,24 +15,34 @@
 #include <jansson.h>
 
 #include "chain.h"
-#include "recollection.h"
+#include "lexicon.h"
+#include "muster.h"
+
+#define SAGA_PROBLEM_BYTES 256
 
 struct saga_story {
-    struct saga_census_line entry;
+    struct saga_id id;
     const struct saga_definition *definition; /* NULL: cannot be had */
-    struct saga_log_reader *reader;
-    struct saga_chain chain; /* count 0: cannot be had */
-    struct saga *saga;       /* as far as its records make sense; NULL: not at all */
+    struct saga_chain chain;                  /* count 0: cannot be had */
+    struct saga *saga;                /* as far as its records make sense; NULL: not at all */
+    const char *status;               /* static */
+    char problem[SAGA_PROBLEM_BYTES]; /* why it is out of service; "": it is not */
 };
 
-/* Opens the story of a saga in the catalog. Where its records are not linked as
- * they should be, `search` looks for them in the whole log; else there are
- * none. Errors: FAILED, LOG_REFUSED (what is searched cannot be read). */
-SAGA_CHECKED enum saga_error saga_story_open(struct saga_story *story, struct saga_log *log,
-                                             const struct saga_recollection *recollection,
-                                             const struct saga_census_line *entry, bool search,
+/* Opens the story of the saga that the line names. Its records are the reader's: valid until that
+ * is renewed or closed. Where they are not linked as they should be, `search` looks for them in the
+ * whole log; else there are none. Errors: FAILED, LOG_REFUSED (what is needed cannot be read). */
+SAGA_CHECKED enum saga_error saga_story_open(struct saga_story *story,
+                                             struct saga_log_reader *reader,
+                                             struct saga_lexicon *lexicon,
+                                             const struct saga_muster_line *line, bool search,
                                              struct saga_fault *fault);
 void saga_story_close(struct saga_story *story);
+
+/* Turns it back to where it stood when record `lsn` of the log was the last one; that may be in the
+ * middle of a decision. Errors: NOT_FOUND (it had not begun), FAILED. */
+SAGA_CHECKED enum saga_error saga_story_rewind(struct saga_story *story, uint64_t lsn,
+                                               struct saga_fault *fault);
 
 /* As the API gives it (view.h). NULL: no memory. */
 json_t *saga_story_json(const struct saga_story *story);

@@ -5,6 +5,8 @@
 
 #include "escape.h"
 #include "lexicon.h"
+#include "mask.h"
+#include "progress.h"
 #include "record_json.h"
 #include "scan.h"
 #include "session.h"
@@ -59,15 +61,38 @@ static enum saga_error print_text(struct tail *tail, const struct saga_record *r
                  : saga_fault_set(&tail->session->fault, SAGA_ERROR_FAILED, "no memory for a line");
 }
 
+static enum saga_error print_record(struct tail *tail, const struct saga_record *record) {
+    struct saga_session *session = tail->session;
+    struct saga_masked masked;
+    enum saga_error error = saga_masked_make(&masked, record, session->secrets, &session->fault);
+    if (error != SAGA_OK) {
+        return error;
+    }
+    error = session->json ? saga_output_json(&session->output, saga_record_json(&masked.record),
+                                             &session->fault)
+                          : print_text(tail, &masked.record);
+    saga_masked_fini(&masked);
+    return error;
+}
+
+/* Of --saga: records of its sagas, and the definition itself. */
+static bool is_wanted(struct tail *tail, const struct saga_record *record) {
+    const char *name = tail->session->filter.saga;
+    if (name == NULL) {
+        return true;
+    }
+    const struct saga_definition *definition =
+        saga_lexicon_find(tail->lexicon, tail->scan.reader, record);
+    return definition != NULL && strcmp(definition->name, name) == 0;
+}
+
 /* Prints from where the scan stands to its end, and writes it out. */
 static enum saga_error print_rest(struct tail *tail) {
     struct saga_session *session = tail->session;
     struct saga_record record;
     enum saga_error error;
     while ((error = saga_scan_next(&tail->scan, &record, &session->fault)) == SAGA_OK) {
-        error = session->json
-                    ? saga_output_json(&session->output, saga_record_json(&record), &session->fault)
-                    : print_text(tail, &record);
+        error = is_wanted(tail, &record) ? print_record(tail, &record) : SAGA_OK;
         if (error == SAGA_OK && saga_output_full(&session->output)) {
             saga_scan_pause(&tail->scan);
             error = saga_output_flush(&session->output, &session->fault);
@@ -99,13 +124,38 @@ static enum saga_error follow(struct tail *tail) {
     return error;
 }
 
-/* Moves the scan to the last few records. */
-static void skip_to_end(struct saga_scan *scan) {
-    const uint64_t few = TAIL_RECORDS;
-    if (scan->last_lsn >= few && scan->last_lsn - few + 1 > scan->next_lsn) {
-        scan->next_lsn = scan->last_lsn - few + 1;
+/* Moves the scan to the last few records that are wanted. With --saga that is a way back over those
+ * that are not. */
+static enum saga_error skip_to_end(struct tail *tail) {
+    const struct saga_session *session = tail->session;
+    struct saga_scan *scan = &tail->scan;
+    uint64_t left = session->limited ? session->limit : TAIL_RECORDS;
+    uint64_t lsn = scan->last_lsn;
+    struct saga_progress progress;
+    enum saga_error error = SAGA_OK;
+    if (left == 0) {
+        return SAGA_OK; /* all */
+    }
+    saga_progress_begin(&progress, "looking back");
+    for (; lsn >= scan->next_lsn && lsn > 0 && left > 0 && error == SAGA_OK; lsn--) {
+        struct saga_record record;
+        error = session->filter.saga != NULL
+                    ? saga_log_reader_read(scan->reader, NULL, lsn, &record, &tail->session->fault)
+                    : SAGA_OK;
+        if (error == SAGA_OK && (session->filter.saga == NULL || is_wanted(tail, &record))) {
+            left--;
+        }
+        saga_progress_tick(&progress, scan->last_lsn - lsn, scan->last_lsn - scan->next_lsn);
+        if (error == SAGA_OK && saga_progress_pauses(&progress)) {
+            error = saga_log_reader_renew(scan->reader, &tail->session->fault);
+        }
+    }
+    saga_progress_clear(&progress);
+    if (error == SAGA_OK && lsn + 1 > scan->next_lsn) {
+        scan->next_lsn = lsn + 1;
         saga_scan_pause(scan);
     }
+    return error;
 }
 
 enum saga_error saga_tail_run(struct saga_session *session) {
@@ -115,7 +165,9 @@ enum saga_error saga_tail_run(struct saga_session *session) {
     }
     enum saga_error error = saga_scan_open(&tail.scan, session->log, 0, &session->fault);
     if (error == SAGA_OK) {
-        skip_to_end(&tail.scan);
+        error = skip_to_end(&tail);
+    }
+    if (error == SAGA_OK) {
         error = print_rest(&tail);
     }
     if (error == SAGA_OK && session->follow) {

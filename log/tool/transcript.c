@@ -6,27 +6,34 @@
 
 #include "escape.h"
 #include "ids.h"
+#include "mask.h"
+#include "payloads.h"
 #include "span.h"
+#include "table.h"
 #include "trace.h"
 #include "view.h"
 
-/* Where the words of a line begin, behind its time. */
-#define INDENT       14
+/* Where the words of a line begin, behind its times and lanes. */
+#define INDENT       29
+#define HOUR_MS      3600000
 #define TEXT_COLUMNS 100
 /* Of many lines that say the same, this many are told at the begin and the end. */
 #define ALIKE_TOLD 3
 /* The least and the most of a text from outside: a line has other words too. */
 #define TEXT_COLUMNS_MIN 20
-#define OTHER_COLUMNS    45
+#define OTHER_COLUMNS    59
 
 /* The lines, as they are being written. */
 struct transcript {
     FILE *out;
     const struct saga_story *story;
-    size_t columns;        /* 0: any */
-    size_t used;           /* of the line at hand; 0: there is none */
-    const char *separator; /* before what comes next in it */
-    bool lost;             /* it was said that the records make no sense */
+    const struct saga_transcript_style *style;
+    struct saga_payloads payloads; /* of the line at hand */
+    size_t columns;                /* 0: any */
+    int64_t day;                   /* of the last line, since 1970 */
+    size_t used;                   /* of the line at hand; 0: there is none */
+    const char *separator;         /* before what comes next in it */
+    bool lost;                     /* it was said that the records make no sense */
 };
 
 static size_t text_columns(size_t columns) {
@@ -54,19 +61,62 @@ static void put(struct transcript *transcript, const char *separator, const char
     transcript->used += saga_escape_width(separator) + saga_escape_width(text);
 }
 
-/* The time since the saga's start; none where that cannot be. */
-static void begin_line(struct transcript *transcript, const struct saga_record *record) {
+/* The time since the saga's start; "?" where that cannot be. `text`: 32 bytes. */
+static const char *relative_time(const struct transcript *transcript,
+                                 const struct saga_record *record, char *text) {
     const int64_t start_ms = transcript->story->chain.records[0].at_ms;
-    const bool possible =
-        start_ms >= 0 && record->at_ms >= start_ms && record->at_ms <= SAGA_CLOCK_MS_MAX;
-    if (possible) {
-        const int64_t ms = record->at_ms - start_ms;
-        char time[32];
-        (void)snprintf(time, sizeof time, "+%" PRId64 ".%03d s", ms / 1000, (int)(ms % 1000));
-        (void)fprintf(transcript->out, "%*s  ", INDENT - 2, time);
-    } else {
-        (void)fprintf(transcript->out, "%*s  ", INDENT - 2, "?");
+    const int64_t ms = record->at_ms - start_ms;
+    char span[SAGA_SPAN_TEXT_SIZE];
+    if (start_ms < 0 || record->at_ms < start_ms || record->at_ms > SAGA_CLOCK_MS_MAX) {
+        return "?";
     }
+    if (ms < HOUR_MS) {
+        (void)snprintf(text, 32, "+%" PRId64 ".%03d s", ms / 1000, (int)(ms % 1000));
+    } else {
+        (void)snprintf(text, 32, "+%s", saga_span_text(0, ms, span));
+    }
+    return text;
+}
+
+/* Where a new day begins, a line says so: the other lines have the time alone. */
+static void put_day(struct transcript *transcript, int64_t wall_ms, const char *time) {
+    const int64_t day = wall_ms / (24 * (int64_t)HOUR_MS);
+    if (day != transcript->day && transcript->day != 0) {
+        (void)fprintf(transcript->out, "%12s%.10s\n", "", time);
+    }
+    transcript->day = day;
+}
+
+/* Which way the decision goes that begins with chain record `index`. */
+static const char *lane_of(const struct transcript *transcript,
+                           const struct saga_retelling *retelling, size_t index) {
+    const struct saga_chain *chain = &transcript->story->chain;
+    if (retelling->after == NULL) {
+        return "   ";
+    }
+    if (index > 0 && retelling->before->direction == SAGA_BACKWARD) {
+        return "  <";
+    }
+    for (size_t i = index; i < chain->count; i++) {
+        if (i > index && saga_trace_is_cause(&chain->records[i])) {
+            break;
+        }
+        if (chain->records[i].fact == SAGA_COMPENSATION_STARTED) {
+            return " \\ ";
+        }
+    }
+    return ">  ";
+}
+
+static void begin_line(struct transcript *transcript, const struct saga_retelling *retelling,
+                       size_t index) {
+    const struct saga_record *record = &transcript->story->chain.records[index];
+    char relative[32];
+    char time[SAGA_TIME_TEXT_SIZE];
+    (void)saga_time_text(record->wall_ms, time);
+    put_day(transcript, record->wall_ms, time);
+    (void)fprintf(transcript->out, "%10s  %.12s %s ", relative_time(transcript, record, relative),
+                  time + 11, lane_of(transcript, retelling, index));
     transcript->used = INDENT;
     transcript->separator = "";
 }
@@ -75,6 +125,7 @@ static void end_line(struct transcript *transcript) {
     if (transcript->used > 0) {
         (void)fputc('\n', transcript->out);
         transcript->used = 0;
+        saga_payloads_print(&transcript->payloads, transcript->out);
     }
 }
 
@@ -111,12 +162,22 @@ static enum saga_error put_record(struct transcript *transcript, const struct sa
         .after = retelling->after,
         .text_columns = text_columns(transcript->columns),
     };
-    enum saga_error error =
-        put_words(transcript, transcript->separator, saga_trace_write, record, &scene, fault);
+    struct saga_masked masked;
+    enum saga_error error = saga_masked_make(&masked, record, transcript->style->secrets, fault);
     if (error != SAGA_OK) {
         return error;
     }
-    return put_words(transcript, transcript->separator, saga_trace_conclude, record, &scene, fault);
+    error = put_words(transcript, transcript->separator, saga_trace_write, &masked.record, &scene,
+                      fault);
+    if (error == SAGA_OK) {
+        error = put_words(transcript, transcript->separator, saga_trace_conclude, record, &scene,
+                          fault);
+    }
+    if (error == SAGA_OK && transcript->style->payloads) {
+        error = saga_payloads_add(&transcript->payloads, &masked.record, scene.definition, fault);
+    }
+    saga_masked_fini(&masked);
+    return error;
 }
 
 /* Everything outstanding was sent again, as the same attempt. */
@@ -193,7 +254,7 @@ static enum saga_error put_records(struct transcript *transcript, struct saga_re
                                    struct saga_fault *fault) {
     enum saga_error error = SAGA_OK;
     for (size_t i = 0; i < transcript->story->chain.count && error == SAGA_OK; i++) {
-        i += pass_over(transcript, retelling);
+        i += transcript->style->payloads ? 0 : pass_over(transcript, retelling);
         const bool restarted = saga_retelling_restart(retelling);
         if (restarted) {
             put_restart(transcript, &transcript->story->chain.records[i], retelling);
@@ -204,7 +265,7 @@ static enum saga_error put_records(struct transcript *transcript, struct saga_re
         }
         if (saga_trace_is_cause(record) || restarted || transcript->used == 0) {
             end_line(transcript);
-            begin_line(transcript, record);
+            begin_line(transcript, retelling, i);
         }
         error = put_record(transcript, record, retelling, fault);
     }
@@ -214,17 +275,19 @@ static enum saga_error put_records(struct transcript *transcript, struct saga_re
 
 /* ------------------------------------------------------------ around records */
 
-static void write_header(FILE *out, const struct saga_story *story, const char *problem) {
+static void write_header(const struct saga_output *output, const struct saga_story *story) {
+    FILE *out = output->file;
     char id[SAGA_ID_TEXT_SIZE];
     char time[SAGA_TIME_TEXT_SIZE];
     char span[SAGA_SPAN_TEXT_SIZE];
     const char *reason = saga_story_reason(story);
-    (void)fprintf(out, "saga %s  ", saga_id_text(&story->entry.id, id));
+    (void)fprintf(out, "saga %s  ", saga_id_text(&story->id, id));
     saga_escape(out, saga_story_name(story), strlen(saga_story_name(story)), SAGA_COLUMNS_ALL);
     if (story->definition != NULL) {
         (void)fprintf(out, " version %" PRIu32, story->definition->version);
     }
-    (void)fprintf(out, "\n%s", story->entry.status);
+    (void)fputc('\n', out);
+    saga_table_status(output, story->status);
     if (*reason != '\0') {
         (void)fprintf(out, " (%s)", reason);
     }
@@ -234,8 +297,8 @@ static void write_header(FILE *out, const struct saga_story *story, const char *
                       saga_story_span(story, span));
     }
     (void)fputc('\n', out);
-    if (problem != NULL) {
-        (void)fprintf(out, "out of service: %s\n", problem);
+    if (story->problem[0] != '\0') {
+        (void)fprintf(out, "out of service: %s\n", story->problem);
     }
     (void)fputc('\n', out);
 }
@@ -252,19 +315,26 @@ static void write_steps(FILE *out, const struct saga_story *story) {
     }
 }
 
-enum saga_error saga_transcript_write(FILE *out, const struct saga_story *story,
-                                      const char *problem, size_t columns,
+enum saga_error saga_transcript_write(const struct saga_output *output,
+                                      const struct saga_story *story,
+                                      const struct saga_transcript_style *style,
                                       struct saga_fault *fault) {
-    struct transcript transcript = {.out = out, .story = story, .columns = columns};
+    struct transcript transcript = {
+        .out = output->file,
+        .story = story,
+        .style = style,
+        .columns = output->columns,
+    };
     struct saga_retelling retelling;
-    write_header(out, story, problem);
+    write_header(output, story);
     enum saga_error error = saga_retelling_open(&retelling, story, fault);
     if (error == SAGA_OK) {
         error = put_records(&transcript, &retelling, fault);
         saga_retelling_close(&retelling);
     }
+    saga_payloads_fini(&transcript.payloads);
     if (error == SAGA_OK) {
-        write_steps(out, story);
+        write_steps(output->file, story);
     }
     return error;
 }

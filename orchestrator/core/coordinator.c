@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-#include "pool.h"
+#include "lines.h"
+#include "places.h"
 #include "timers.h"
 
 _Noreturn void abort(void);
@@ -23,52 +24,17 @@ static void require(bool condition) {
  * that one who comes back is met by waves that double, as fast as it answers. */
 #define RELEASED_BY_ANSWER 2
 
-/* The last attempt of a step's driven command that left. */
-struct sent {
-    int64_t at_ms;    /* SENT_BEFORE: it may have left, and nobody may know of it any more */
-    uint16_t attempt; /* the last bits of it: they tell it from its neighbours */
-    uint16_t revision;
-    uint8_t operation;   /* 0: none left yet */
-    uint8_t incarnation; /* the last bits of it */
-    bool again;          /* it had left before, or may have */
-    bool refused;        /* this last time nobody took it */
-};
-
-/* Before a restart, or before a transport lost its peer. */
-#define SENT_BEFORE INT64_MIN
-#define ANYBODY     UINT16_MAX
-
-/* A place for one open saga; the saga and its `sent` follow it in memory. */
-struct slot {
-    const struct saga_plan *plan;
-    uint32_t number;    /* of this place */
-    uint32_t line_next; /* places + 1, in the line before a participant */
-    uint32_t line_previous;
-    uint16_t line;    /* participant + 1; 0: stands in no line */
-    uint16_t hurried; /* participant + 1 (or ANYBODY): it is back, so no backoff before it */
-    uint8_t quarantined;
-    uint8_t status; /* as last reported by CHANGED */
-};
-
-/* The sagas that wait, after silence, to be sent to one participant again. */
-struct line {
-    uint32_t first; /* place + 1 */
-    uint32_t last;
-};
+/* A saga's `hurried`: participant + 1 (it is back, so no backoff before it), or this; 0: none is.
+ */
+#define ANYBODY UINT16_MAX
 
 struct saga_coordinator {
     struct saga_limits limits;
-    struct saga_pool pool;
-    struct saga_timers timers;
-    struct slot **slots;   /* by place; NULL: free */
-    uint32_t *free_places; /* a stack */
-    uint32_t free_count;
-    uint32_t places_used; /* places ever taken */
-    uint32_t *index;      /* open addressing: place + 1 */
-    uint32_t index_mask;
+    struct saga_places places;
+    struct saga_timers timers; /* by number of place */
+    struct saga_lines lines;
     const struct saga_plan **plans; /* in order of definition_lsn */
     uint32_t plan_count;
-    struct line *lines;
     int64_t now_ms;
     uint32_t epoch; /* of the last EPOCH_STARTED */
     struct saga_counters counters;
@@ -81,38 +47,14 @@ struct saga_coordinator {
 
 /* ------------------------------------------------------------------ memory */
 
-static size_t aligned(size_t size) {
-    return (size + SAGA_POOL_UNIT - 1) / SAGA_POOL_UNIT * SAGA_POOL_UNIT;
-}
-
-static size_t slot_size(uint8_t step_count) {
-    return aligned(sizeof(struct slot)) + saga_size(step_count) + step_count * sizeof(struct sent);
-}
-
-static struct saga *saga_of(struct slot *slot) {
-    return (struct saga *)(void *)((uint8_t *)slot + aligned(sizeof(struct slot)));
-}
-
-static struct sent *sent_of(struct slot *slot) {
-    return (struct sent *)(void *)((uint8_t *)saga_of(slot) + saga_size(slot->plan->step_count));
-}
-
-static uint32_t index_size(uint32_t sagas_max) {
-    uint32_t size = 16;
-    while (size < 2 * (uint64_t)sagas_max) {
-        size *= 2;
-    }
-    return size;
-}
-
-/* The parts of the caller's memory, in order; the pool takes the rest. */
+/* The parts of the caller's memory, in order. */
 struct layout {
-    size_t slots, free_places, index, heap, places, plans, lines, pool, end;
+    size_t heap, timers, plans, lines, places, end;
 };
 
-static size_t place(size_t *offset, size_t count, size_t size) {
-    size_t here = *offset;
-    *offset = aligned(here + count * size);
+static size_t part(size_t *offset, size_t count, size_t size) {
+    const size_t here = *offset;
+    *offset = (here + count * size + SAGA_POOL_UNIT - 1) / SAGA_POOL_UNIT * SAGA_POOL_UNIT;
     return here;
 }
 
@@ -124,16 +66,14 @@ static uint32_t places_max(const struct saga_limits *limits) {
 
 static struct layout layout_of(const struct saga_limits *limits) {
     struct layout layout;
-    size_t offset = aligned(sizeof(struct saga_coordinator));
-    layout.slots = place(&offset, places_max(limits), sizeof(struct slot *));
-    layout.free_places = place(&offset, places_max(limits), sizeof(uint32_t));
-    layout.index = place(&offset, index_size(places_max(limits)), sizeof(uint32_t));
-    layout.heap = place(&offset, places_max(limits), sizeof(struct saga_timer));
-    layout.places = place(&offset, places_max(limits), sizeof(uint32_t));
-    layout.plans = place(&offset, limits->plans_max, sizeof(struct saga_plan *));
-    layout.lines = place(&offset, limits->participants_max, sizeof(struct line));
-    layout.pool = offset;
-    layout.end = offset + (size_t)places_max(limits) * aligned(slot_size(SAGA_STEPS_MAX));
+    size_t offset = 0;
+    (void)part(&offset, 1, sizeof(struct saga_coordinator));
+    layout.heap = part(&offset, places_max(limits), sizeof(struct saga_timer));
+    layout.timers = part(&offset, places_max(limits), sizeof(uint32_t));
+    layout.plans = part(&offset, limits->plans_max, sizeof(struct saga_plan *));
+    layout.lines = part(&offset, limits->participants_max, sizeof(struct saga_line));
+    layout.places = part(&offset, 1, saga_places_bytes(places_max(limits)));
+    layout.end = offset;
     return layout;
 }
 
@@ -148,15 +88,12 @@ struct saga_coordinator *saga_coordinator_init(void *memory, const struct saga_l
     require(limits->sagas_max > 0 && limits->sagas_max < UINT32_MAX / 4 &&
             limits->resend_per_second > 0 && limits->participants_max < UINT16_MAX);
     coordinator->limits = *limits;
-    coordinator->slots = (struct slot **)(void *)(base + layout.slots);
-    coordinator->free_places = (uint32_t *)(void *)(base + layout.free_places);
-    coordinator->index = (uint32_t *)(void *)(base + layout.index);
-    coordinator->index_mask = index_size(places_max(limits)) - 1;
     coordinator->plans = (const struct saga_plan **)(void *)(base + layout.plans);
-    coordinator->lines = (struct line *)(void *)(base + layout.lines);
     saga_timers_init(&coordinator->timers, (struct saga_timer *)(void *)(base + layout.heap),
-                     (uint32_t *)(void *)(base + layout.places));
-    saga_pool_init(&coordinator->pool, base + layout.pool, layout.end - layout.pool);
+                     (uint32_t *)(void *)(base + layout.timers));
+    saga_places_init(&coordinator->places, base + layout.places, places_max(limits));
+    saga_lines_init(&coordinator->lines, (struct saga_line *)(void *)(base + layout.lines),
+                    &coordinator->places);
     return coordinator;
 }
 
@@ -195,132 +132,36 @@ static const struct saga_plan *plan_of(const struct saga_coordinator *coordinato
     return NULL;
 }
 
-/* ------------------------------------------------------------ sagas by id */
+/* ------------------------------------------------------------------ places */
 
-static uint32_t home_of(const struct saga_coordinator *coordinator, const struct saga_id *id) {
-    uint64_t word;
-    memcpy(&word, id->bytes + 8, sizeof word); /* the random half of a UUIDv7 */
-    return (uint32_t)(word * UINT64_C(0x9e3779b97f4a7c15) >> 32) & coordinator->index_mask;
+static struct saga_place *find(const struct saga_coordinator *coordinator,
+                               const struct saga_id *id) {
+    return saga_places_find(&coordinator->places, id);
 }
 
-static bool same_id(const struct saga_id *a, const struct saga_id *b) {
-    return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+static struct saga_place *take_place(struct saga_coordinator *coordinator,
+                                     const struct saga_plan *plan) {
+    struct saga_place *place = saga_places_take(&coordinator->places, plan);
+    coordinator->counters.open += place != NULL;
+    return place;
 }
 
-static struct slot *find(const struct saga_coordinator *coordinator, const struct saga_id *id) {
-    uint32_t at = home_of(coordinator, id);
-    while (coordinator->index[at] != 0) {
-        struct slot *slot = coordinator->slots[coordinator->index[at] - 1];
-        if (same_id(&saga_of(slot)->id, id)) {
-            return slot;
-        }
-        at = (at + 1) & coordinator->index_mask;
-    }
-    return NULL;
-}
-
-static void index_add(struct saga_coordinator *coordinator, struct slot *slot) {
-    uint32_t at = home_of(coordinator, &saga_of(slot)->id);
-    while (coordinator->index[at] != 0) {
-        at = (at + 1) & coordinator->index_mask;
-    }
-    coordinator->index[at] = slot->number + 1;
-}
-
-/* Closes the gap that a removed entry leaves, so that no marker of the dead is
- * needed and a lookup stays short however many sagas have come and gone. */
-static void index_remove(struct saga_coordinator *coordinator, const struct slot *slot) {
-    const uint32_t mask = coordinator->index_mask;
-    uint32_t gap = home_of(coordinator, &saga_of(coordinator->slots[slot->number])->id);
-    while (coordinator->index[gap] != slot->number + 1) {
-        gap = (gap + 1) & mask;
-    }
-    for (uint32_t at = (gap + 1) & mask; coordinator->index[at] != 0; at = (at + 1) & mask) {
-        struct slot *other = coordinator->slots[coordinator->index[at] - 1];
-        uint32_t home = home_of(coordinator, &saga_of(other)->id);
-        if (((at - home) & mask) >= ((at - gap) & mask)) {
-            coordinator->index[gap] = coordinator->index[at];
-            gap = at;
-        }
-    }
-    coordinator->index[gap] = 0;
-}
-
-static struct slot *slot_take(struct saga_coordinator *coordinator, const struct saga_plan *plan) {
-    uint32_t number;
-    if (coordinator->free_count > 0) {
-        number = coordinator->free_places[coordinator->free_count - 1];
-    } else if (coordinator->places_used < places_max(&coordinator->limits)) {
-        number = coordinator->places_used;
-    } else {
-        return NULL;
-    }
-    struct slot *slot = saga_pool_take(&coordinator->pool, slot_size(plan->step_count));
-    if (slot == NULL) {
-        return NULL;
-    }
-    if (coordinator->free_count > 0) {
-        coordinator->free_count--;
-    } else {
-        coordinator->places_used++;
-    }
-    memset(slot, 0, slot_size(plan->step_count));
-    slot->plan = plan;
-    slot->number = number;
-    coordinator->slots[number] = slot;
-    coordinator->counters.open++;
-    return slot;
-}
-
-/* ------------------------------------------------- the line before a participant */
-
-static void line_leave(struct saga_coordinator *coordinator, struct slot *slot) {
-    if (slot->line == 0) {
-        return;
-    }
-    struct line *line = &coordinator->lines[slot->line - 1];
-    if (slot->line_previous != 0) {
-        coordinator->slots[slot->line_previous - 1]->line_next = slot->line_next;
-    } else {
-        line->first = slot->line_next;
-    }
-    if (slot->line_next != 0) {
-        coordinator->slots[slot->line_next - 1]->line_previous = slot->line_previous;
-    } else {
-        line->last = slot->line_previous;
-    }
-    slot->line = 0;
-    slot->line_next = 0;
-    slot->line_previous = 0;
-}
-
-static void line_join(struct saga_coordinator *coordinator, struct slot *slot,
-                      uint16_t participant) {
-    if (slot->line != 0) { /* one line is enough: its backoff still ends by itself */
-        return;
-    }
-    struct line *line = &coordinator->lines[participant];
-    slot->line = (uint16_t)(participant + 1);
-    slot->line_previous = line->last;
-    if (line->last != 0) {
-        coordinator->slots[line->last - 1]->line_next = slot->number + 1;
-    } else {
-        line->first = slot->number + 1;
-    }
-    line->last = slot->number + 1;
+static void give_place(struct saga_coordinator *coordinator, struct saga_place *place) {
+    saga_lines_leave(&coordinator->lines, place);
+    saga_timers_set(&coordinator->timers, place->number, SAGA_TIMER_OFF);
+    saga_places_give(&coordinator->places, place);
+    coordinator->counters.open--;
 }
 
 /* The participant answers: let go of some that wait for it after silence. */
-static void line_release(struct saga_coordinator *coordinator, uint16_t participant) {
-    for (int i = 0; i < RELEASED_BY_ANSWER; i++) {
-        uint32_t first = coordinator->lines[participant].first;
-        if (first == 0) {
-            return;
-        }
-        struct slot *slot = coordinator->slots[first - 1];
-        line_leave(coordinator, slot);
-        slot->hurried = (uint16_t)(participant + 1);
-        saga_timers_set(&coordinator->timers, slot->number, coordinator->now_ms);
+static void release_line(struct saga_coordinator *coordinator, uint16_t participant) {
+    struct saga_place *first;
+    for (int i = 0; i < RELEASED_BY_ANSWER &&
+                    (first = saga_lines_first(&coordinator->lines, participant)) != NULL;
+         i++) {
+        saga_lines_leave(&coordinator->lines, first);
+        first->hurried = (uint16_t)(participant + 1);
+        saga_timers_set(&coordinator->timers, first->number, coordinator->now_ms);
         coordinator->counters.released++;
     }
 }
@@ -336,38 +177,27 @@ static uint8_t status_of(const struct saga *saga) {
 #define STATUS_PARKED 8
 
 static struct saga_effect *effect(struct saga_coordinator *coordinator, enum saga_effect_type type,
-                                  struct slot *slot) {
+                                  struct saga_place *place) {
     require(coordinator->effect_count < UPDATE_EFFECTS_MAX);
     struct saga_effect *made = &coordinator->effects[coordinator->effect_count++];
     memset(made, 0, sizeof *made);
     made->type = (uint8_t)type;
-    made->saga = saga_of(slot)->id;
-    made->plan = slot->plan;
-    made->last_lsn = saga_of(slot)->last_lsn;
+    made->saga = saga_place_saga(place)->id;
+    made->plan = place->plan;
+    made->last_lsn = saga_place_saga(place)->last_lsn;
     return made;
 }
 
-static void note_status(struct saga_coordinator *coordinator, struct slot *slot) {
-    const struct saga *saga = saga_of(slot);
+static void note_status(struct saga_coordinator *coordinator, struct saga_place *place) {
+    const struct saga *saga = saga_place_saga(place);
     uint8_t status = status_of(saga);
-    if (status == slot->status) {
+    if (status == place->status) {
         return;
     }
     coordinator->counters.parked += (status == STATUS_PARKED);
-    coordinator->counters.parked -= (slot->status == STATUS_PARKED);
-    slot->status = status;
-    effect(coordinator, SAGA_EFFECT_CHANGED, slot)->status = saga_status_name(saga);
-}
-
-static void slot_give(struct saga_coordinator *coordinator, struct slot *slot) {
-    uint32_t number = slot->number;
-    line_leave(coordinator, slot);
-    saga_timers_set(&coordinator->timers, number, SAGA_TIMER_OFF);
-    index_remove(coordinator, slot);
-    coordinator->slots[number] = NULL;
-    coordinator->free_places[coordinator->free_count++] = number;
-    coordinator->counters.open--;
-    saga_pool_give(&coordinator->pool, slot, slot_size(slot->plan->step_count));
+    coordinator->counters.parked -= (place->status == STATUS_PARKED);
+    place->status = status;
+    effect(coordinator, SAGA_EFFECT_CHANGED, place)->status = saga_status_name(saga);
 }
 
 /* ------------------------------------------------------- sending and waking */
@@ -376,87 +206,66 @@ static int64_t earlier(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-/* False: no byte of the step's open attempt has left, in this epoch or before. */
-static bool may_have_left(struct slot *slot, uint8_t index) {
-    const struct sent *sent = &sent_of(slot)[index];
-    const struct saga_step *step = &saga_of(slot)->steps[index];
-    return sent->operation == step->operation && sent->revision == step->revision &&
-           sent->attempt == (uint16_t)step->attempt &&
-           sent->incarnation == (uint8_t)step->incarnation;
+static bool may_have_left(struct saga_place *place, uint8_t step) {
+    return saga_sent_may_have(&saga_place_sent(place)[step], &saga_place_saga(place)->steps[step]);
 }
 
-static bool has_left(struct slot *slot, uint8_t index) {
-    return may_have_left(slot, index) && sent_of(slot)[index].at_ms != SENT_BEFORE;
+static bool has_left(struct saga_place *place, uint8_t step) {
+    return saga_sent_has(&saga_place_sent(place)[step], &saga_place_saga(place)->steps[step]);
 }
 
-static void send(struct saga_coordinator *coordinator, struct slot *slot,
+static void send(struct saga_coordinator *coordinator, struct saga_place *place,
                  const struct saga_outstanding *command) {
-    struct sent *sent = &sent_of(slot)[command->id.step];
-    sent->again = may_have_left(slot, command->id.step);
-    coordinator->counters.asked_again += has_left(slot, command->id.step);
+    const uint8_t step = command->id.step;
+    coordinator->counters.asked_again += has_left(place, step);
     coordinator->counters.sent[command->id.operation]++;
-    sent->at_ms = coordinator->now_ms;
-    sent->attempt = (uint16_t)command->attempt;
-    sent->revision = command->id.revision;
-    sent->operation = command->id.operation;
-    sent->incarnation = (uint8_t)command->id.incarnation;
-    sent->refused = false;
-    effect(coordinator, SAGA_EFFECT_SEND, slot)->command = *command;
-}
-
-/* The same attempt is sent again when its patience is over: it is being worked on, or nobody took
- * it the last time, which perhaps was not the first. */
-static bool is_repeated(const struct sent *sent, const struct saga_outstanding *command) {
-    return command->in_progress || sent->refused;
-}
-
-/* When something happens next to a command that has left. */
-static int64_t patience(const struct sent *sent, const struct saga_outstanding *command) {
-    return sent->at_ms + (command->in_progress ? command->poll_ms : command->timeout_ms);
+    saga_sent_note(&saga_place_sent(place)[step], &saga_place_saga(place)->steps[step], command,
+                   coordinator->now_ms);
+    effect(coordinator, SAGA_EFFECT_SEND, place)->command = *command;
 }
 
 /* Sends a command if it is to be sent now; gives back when it is due next. */
-static int64_t attend(struct saga_coordinator *coordinator, struct slot *slot,
+static int64_t attend(struct saga_coordinator *coordinator, struct saga_place *place,
                       const struct saga_outstanding *command) {
-    const struct sent *sent = &sent_of(slot)[command->id.step];
-    bool hurried = (slot->hurried == ANYBODY || slot->hurried == command->participant + 1) &&
+    const struct saga_sent *sent = &saga_place_sent(place)[command->id.step];
+    bool hurried = (place->hurried == ANYBODY || place->hurried == command->participant + 1) &&
                    command->unanswered;
-    if (has_left(slot, command->id.step)) {
-        return earlier(patience(sent, command), command->deadline_ms);
+    if (has_left(place, command->id.step)) {
+        return earlier(saga_sent_patience(sent, command), command->deadline_ms);
     }
     if (command->send_at_ms <= coordinator->now_ms || hurried) {
-        send(coordinator, slot, command);
-        return earlier(patience(sent, command), command->deadline_ms);
+        send(coordinator, place, command);
+        return earlier(saga_sent_patience(sent, command), command->deadline_ms);
     }
     if (command->unanswered) {
-        line_join(coordinator, slot, command->participant);
+        saga_lines_join(&coordinator->lines, place, command->participant);
     }
     return earlier(command->send_at_ms, command->deadline_ms);
 }
 
 /* Sends what is to be sent now, and sets the timer for what comes next. */
-static void arm(struct saga_coordinator *coordinator, struct slot *slot) {
+static void arm(struct saga_coordinator *coordinator, struct saga_place *place) {
     struct saga_outstanding commands[SAGA_STEPS_MAX];
-    const struct saga *saga = saga_of(slot);
+    const struct saga *saga = saga_place_saga(place);
     int64_t due_ms = SAGA_TIMER_OFF;
-    line_leave(coordinator, slot);
-    if (!slot->quarantined) {
-        size_t count = saga_todo(saga, slot->plan, commands);
+    saga_lines_leave(&coordinator->lines, place);
+    if (!place->quarantined) {
+        size_t count = saga_todo(saga, place->plan, commands);
         for (size_t i = 0; i < count; i++) {
-            due_ms = earlier(due_ms, attend(coordinator, slot, &commands[i]));
+            due_ms = earlier(due_ms, attend(coordinator, place, &commands[i]));
         }
-        if (saga_deadline_counts(saga, slot->plan)) {
+        if (saga_deadline_counts(saga, place->plan)) {
             due_ms = earlier(due_ms, saga->deadline_ms);
         }
     }
-    slot->hurried = 0;
-    saga_timers_set(&coordinator->timers, slot->number, due_ms);
+    place->hurried = 0;
+    saga_timers_set(&coordinator->timers, place->number, due_ms);
 }
 
 /* -------------------------------------------------------------- one decision */
 
 /* Takes over what was decided about a saga. The saga may be gone afterwards. */
-static void settle(struct saga_coordinator *coordinator, struct slot *slot) {
+static void settle(struct saga_coordinator *coordinator, struct saga_place *place) {
     const struct saga_decision *decision = &coordinator->decision;
     for (size_t i = 0; i < decision->record_count; i++) {
         require(coordinator->record_count < UPDATE_RECORDS_MAX);
@@ -464,37 +273,37 @@ static void settle(struct saga_coordinator *coordinator, struct slot *slot) {
         coordinator->counters.facts[decision->records[i].fact]++;
     }
     if (decision->render_step != SAGA_STEP_NONE) {
-        struct saga_effect *evaluate = effect(coordinator, SAGA_EFFECT_EVALUATE, slot);
+        struct saga_effect *evaluate = effect(coordinator, SAGA_EFFECT_EVALUATE, place);
         evaluate->step = decision->render_step;
         evaluate->operation = decision->render_operation;
     }
-    note_status(coordinator, slot);
-    if (saga_of(slot)->outcome != 0) {
-        slot_give(coordinator, slot);
+    note_status(coordinator, place);
+    if (saga_place_saga(place)->outcome != 0) {
+        give_place(coordinator, place);
     } else if (decision->render_step != SAGA_STEP_NONE) {
         /* The body comes in this very commit, and arms it. Until then nothing is due: what
          * else is due now would ask for a body again, and only one question has an answer. */
-        line_leave(coordinator, slot);
-        saga_timers_set(&coordinator->timers, slot->number, SAGA_TIMER_OFF);
+        saga_lines_leave(&coordinator->lines, place);
+        saga_timers_set(&coordinator->timers, place->number, SAGA_TIMER_OFF);
     } else {
-        arm(coordinator, slot);
+        arm(coordinator, place);
     }
 }
 
-static void decide(struct saga_coordinator *coordinator, struct slot *slot,
+static void decide(struct saga_coordinator *coordinator, struct saga_place *place,
                    const struct saga_event *event, uint64_t first_lsn) {
-    saga_decide(saga_of(slot), slot->plan, event, first_lsn + coordinator->record_count,
+    saga_decide(saga_place_saga(place), place->plan, event, first_lsn + coordinator->record_count,
                 &coordinator->decision);
 }
 
 /* The step whose outstanding action has certainly not left: SAGA_STEP_NONE if
  * there is none. */
-static uint8_t unsent_step(struct slot *slot) {
+static uint8_t unsent_step(struct saga_place *place) {
     struct saga_outstanding commands[SAGA_STEPS_MAX];
-    size_t count = saga_todo(saga_of(slot), slot->plan, commands);
+    size_t count = saga_todo(saga_place_saga(place), place->plan, commands);
     for (size_t i = 0; i < count; i++) {
         uint8_t step = commands[i].id.step;
-        if (commands[i].id.operation == SAGA_ACTION && !may_have_left(slot, step)) {
+        if (commands[i].id.operation == SAGA_ACTION && !may_have_left(place, step)) {
             return step;
         }
     }
@@ -517,19 +326,19 @@ static enum saga_answer start(struct saga_coordinator *coordinator,
         .content = input->event.content,
     };
     require(find(coordinator, &input->saga) == NULL);
-    struct slot *slot = coordinator->counters.open < coordinator->limits.sagas_max
-                            ? slot_take(coordinator, input->plan)
-                            : NULL;
-    if (slot == NULL) {
+    struct saga_place *place = coordinator->counters.open < coordinator->limits.sagas_max
+                                   ? take_place(coordinator, input->plan)
+                                   : NULL;
+    if (place == NULL) {
         return SAGA_ANSWER_FULL;
     }
-    require(saga_begin(saga_of(slot), slot->plan, &started) == SAGA_APPLIED);
-    index_add(coordinator, slot);
+    require(saga_begin(saga_place_saga(place), place->plan, &started) == SAGA_APPLIED);
+    saga_places_enter(&coordinator->places, place);
     coordinator->records[coordinator->record_count++] = started;
     coordinator->counters.facts[SAGA_STARTED]++;
-    saga_follow(saga_of(slot), slot->plan, &input->event, input->next_lsn + 1,
+    saga_follow(saga_place_saga(place), place->plan, &input->event, input->next_lsn + 1,
                 &coordinator->decision);
-    settle(coordinator, slot);
+    settle(coordinator, place);
     return SAGA_ANSWER_TAKEN;
 }
 
@@ -541,53 +350,41 @@ static void count_reply(struct saga_coordinator *coordinator, const struct saga_
     }
 }
 
-/* An attempt that had been sent before may have arrived, whatever became of its last sending: it is
- * not unsent. True: it is one, and will be sent once more when its patience is over. */
-static bool refuse_again(struct slot *slot, const struct saga_event *event) {
-    struct sent *sent = &sent_of(slot)[event->step];
-    bool is_again = sent->again && sent->operation == event->operation &&
-                    sent->revision == event->revision &&
-                    sent->attempt == (uint16_t)event->attempt &&
-                    sent->incarnation == (uint8_t)event->incarnation;
-    sent->refused = sent->refused || is_again;
-    return is_again;
-}
-
 static enum saga_answer happen(struct saga_coordinator *coordinator,
                                const struct saga_input *input) {
-    struct slot *slot = find(coordinator, &input->saga);
+    struct saga_place *place = find(coordinator, &input->saga);
     struct saga_event event = input->event;
-    if (slot == NULL || slot->quarantined) {
-        enum saga_answer answer = slot == NULL ? SAGA_ANSWER_NO_SAGA : SAGA_ANSWER_REFUSED;
+    if (place == NULL || place->quarantined) {
+        enum saga_answer answer = place == NULL ? SAGA_ANSWER_NO_SAGA : SAGA_ANSWER_REFUSED;
         count_reply(coordinator, &event, answer);
         return answer;
     }
     uint16_t participant = 0;
-    bool about_step = event.step < slot->plan->step_count;
+    bool about_step = event.step < place->plan->step_count;
     if (event.type == SAGA_INPUT_UNSENT && about_step) {
-        slot->hurried = 0; /* whoever was back takes nothing, after all */
-        if (refuse_again(slot, &event)) {
+        place->hurried = 0; /* whoever was back takes nothing, after all */
+        if (saga_sent_refuse_again(&saga_place_sent(place)[event.step], &event)) {
             return SAGA_ANSWER_STALE;
         }
     }
     if (event.type == SAGA_INPUT_REPLY && about_step) {
-        participant = slot->plan->steps[event.step].participant;
-        event.unsent = !may_have_left(slot, event.step);
+        participant = place->plan->steps[event.step].participant;
+        event.unsent = !may_have_left(place, event.step);
     } else if (event.type == SAGA_INPUT_CANCEL) {
-        event.step = unsent_step(slot);
+        event.step = unsent_step(place);
         event.unsent = event.step != SAGA_STEP_NONE;
     } else if (event.type == SAGA_INPUT_RESOLVE) {
-        event.unsent = event.step == unsent_step(slot);
+        event.unsent = event.step == unsent_step(place);
     }
-    decide(coordinator, slot, &event, input->next_lsn);
+    decide(coordinator, place, &event, input->next_lsn);
     enum saga_answer answer = coordinator->decision.answer;
     count_reply(coordinator, &event, answer);
     if (coordinator->decision.record_count > 0) {
-        settle(coordinator, slot);
+        settle(coordinator, place);
     }
     if (event.type == SAGA_INPUT_REPLY && about_step && answer == SAGA_ANSWER_TAKEN &&
         event.verdict != SAGA_RETRY && event.verdict != SAGA_UNKNOWN) {
-        line_release(coordinator, participant);
+        release_line(coordinator, participant);
     }
     return answer;
 }
@@ -600,42 +397,42 @@ static bool room_for_a_round(const struct saga_coordinator *coordinator) {
 }
 
 /* One thing that is due for this saga, as an event; false: nothing is. */
-static bool due_event(const struct saga_coordinator *coordinator, struct slot *slot,
+static bool due_event(const struct saga_coordinator *coordinator, struct saga_place *place,
                       struct saga_event *event) {
     struct saga_outstanding commands[SAGA_STEPS_MAX];
-    const struct saga *saga = saga_of(slot);
+    const struct saga *saga = saga_place_saga(place);
     int64_t now_ms = coordinator->now_ms;
-    if (saga_deadline_counts(saga, slot->plan) && saga->deadline_ms <= now_ms) {
+    if (saga_deadline_counts(saga, place->plan) && saga->deadline_ms <= now_ms) {
         event->type = SAGA_INPUT_SAGA_DEADLINE;
-        event->step = unsent_step(slot);
+        event->step = unsent_step(place);
         event->unsent = event->step != SAGA_STEP_NONE;
         return true;
     }
-    size_t count = saga_todo(saga, slot->plan, commands);
+    size_t count = saga_todo(saga, place->plan, commands);
     for (size_t i = 0; i < count; i++) {
         const struct saga_outstanding *command = &commands[i];
-        const struct sent *sent = &sent_of(slot)[command->id.step];
-        bool over = has_left(slot, command->id.step) && !is_repeated(sent, command) &&
-                    patience(sent, command) <= now_ms;
+        const struct saga_sent *sent = &saga_place_sent(place)[command->id.step];
+        bool over = has_left(place, command->id.step) && !saga_sent_is_repeated(sent, command) &&
+                    saga_sent_patience(sent, command) <= now_ms;
         if (over || command->deadline_ms <= now_ms) {
             event->type = SAGA_INPUT_TIMEOUT;
             event->step = command->id.step;
-            event->unsent = !may_have_left(slot, command->id.step);
+            event->unsent = !may_have_left(place, command->id.step);
             return true;
         }
     }
     return false;
 }
 
-static void ask_again(struct saga_coordinator *coordinator, struct slot *slot) {
+static void ask_again(struct saga_coordinator *coordinator, struct saga_place *place) {
     struct saga_outstanding commands[SAGA_STEPS_MAX];
-    size_t count = saga_todo(saga_of(slot), slot->plan, commands);
+    size_t count = saga_todo(saga_place_saga(place), place->plan, commands);
     for (size_t i = 0; i < count; i++) {
         const struct saga_outstanding *command = &commands[i];
-        const struct sent *sent = &sent_of(slot)[command->id.step];
-        if (is_repeated(sent, command) && has_left(slot, command->id.step) &&
-            patience(sent, command) <= coordinator->now_ms) {
-            send(coordinator, slot, command);
+        const struct saga_sent *sent = &saga_place_sent(place)[command->id.step];
+        if (saga_sent_is_repeated(sent, command) && has_left(place, command->id.step) &&
+            saga_sent_patience(sent, command) <= coordinator->now_ms) {
+            send(coordinator, place, command);
         }
     }
 }
@@ -643,21 +440,22 @@ static void ask_again(struct saga_coordinator *coordinator, struct slot *slot) {
 static void tick(struct saga_coordinator *coordinator, const struct saga_input *input) {
     while (saga_timers_earliest(&coordinator->timers) <= coordinator->now_ms &&
            room_for_a_round(coordinator)) {
-        struct slot *slot = coordinator->slots[saga_timers_first(&coordinator->timers)];
+        struct saga_place *place =
+            saga_places_at(&coordinator->places, saga_timers_first(&coordinator->timers));
         struct saga_event event = {
             .at_ms = input->event.at_ms,
             .wall_ms = input->event.wall_ms,
             .epoch = input->event.epoch,
             .step = SAGA_STEP_NONE,
         };
-        if (due_event(coordinator, slot, &event)) {
-            slot->hurried = 0; /* that was about what waited already */
-            decide(coordinator, slot, &event, input->next_lsn);
+        if (due_event(coordinator, place, &event)) {
+            place->hurried = 0; /* that was about what waited already */
+            decide(coordinator, place, &event, input->next_lsn);
             require(coordinator->decision.record_count > 0); /* or it would be due for ever */
-            settle(coordinator, slot);
+            settle(coordinator, place);
         } else {
-            ask_again(coordinator, slot);
-            arm(coordinator, slot);
+            ask_again(coordinator, place);
+            arm(coordinator, place);
         }
     }
 }
@@ -671,10 +469,11 @@ static bool compensates(const struct saga *saga) {
 /* Spreads the resending over time, at the permitted rate: compensations first,
  * for they free what others wait for. */
 static void schedule(struct saga_coordinator *coordinator, bool compensations, uint64_t *count) {
-    for (uint32_t i = 0; i < coordinator->places_used; i++) {
-        struct slot *slot = coordinator->slots[i];
-        if (slot == NULL || slot->quarantined || compensates(saga_of(slot)) != compensations ||
-            saga_of(slot)->parked != 0) {
+    for (uint32_t i = 0; i < coordinator->places.used; i++) {
+        struct saga_place *place = saga_places_at(&coordinator->places, i);
+        if (place == NULL || place->quarantined ||
+            compensates(saga_place_saga(place)) != compensations ||
+            saga_place_saga(place)->parked != 0) {
             continue;
         }
         int64_t wait_ms = (int64_t)(*count * 1000 / coordinator->limits.resend_per_second);
@@ -699,10 +498,10 @@ static void begin_epoch(struct saga_coordinator *coordinator, const struct saga_
     uint64_t count = 0;
     schedule(coordinator, true, &count);
     schedule(coordinator, false, &count);
-    for (uint32_t i = 0; i < coordinator->places_used; i++) {
-        struct slot *slot = coordinator->slots[i];
-        if (slot != NULL && !slot->quarantined && saga_of(slot)->parked != 0) {
-            arm(coordinator, slot); /* nothing to send; its deadline may still count */
+    for (uint32_t i = 0; i < coordinator->places.used; i++) {
+        struct saga_place *place = saga_places_at(&coordinator->places, i);
+        if (place != NULL && !place->quarantined && saga_place_saga(place)->parked != 0) {
+            arm(coordinator, place); /* nothing to send; its deadline may still count */
         }
     }
 }
@@ -713,17 +512,17 @@ static void begin_epoch(struct saga_coordinator *coordinator, const struct saga_
  */
 static void resend(struct saga_coordinator *coordinator) {
     uint64_t count = 0;
-    for (uint32_t i = 0; i < coordinator->places_used; i++) {
-        struct slot *slot = coordinator->slots[i];
-        if (slot == NULL) {
+    for (uint32_t i = 0; i < coordinator->places.used; i++) {
+        struct saga_place *place = saga_places_at(&coordinator->places, i);
+        if (place == NULL) {
             continue;
         }
-        for (uint8_t step = 0; step < slot->plan->step_count; step++) {
-            if (slot->plan->steps[step].fenced && has_left(slot, step)) {
-                sent_of(slot)[step].at_ms = SENT_BEFORE;
+        for (uint8_t step = 0; step < place->plan->step_count; step++) {
+            if (place->plan->steps[step].fenced && has_left(place, step)) {
+                saga_place_sent(place)[step].at_ms = SAGA_SENT_BEFORE;
             }
         }
-        slot->hurried = ANYBODY;
+        place->hurried = ANYBODY;
     }
     schedule(coordinator, true, &count);
     schedule(coordinator, false, &count);
@@ -732,17 +531,17 @@ static void resend(struct saga_coordinator *coordinator) {
 
 /* Something of this saga has not left, and waits: in a backoff, or (an attempt that had left
  * before) for its patience to be over. */
-static bool let_go_of_refused(struct slot *slot) {
+static bool let_go_of_refused(struct saga_place *place) {
     struct saga_outstanding commands[SAGA_STEPS_MAX];
-    size_t count = saga_todo(saga_of(slot), slot->plan, commands);
+    size_t count = saga_todo(saga_place_saga(place), place->plan, commands);
     bool waits = false;
     for (size_t i = 0; i < count; i++) {
         const uint8_t step = commands[i].id.step;
-        struct sent *sent = &sent_of(slot)[step];
-        const bool refused = has_left(slot, step) && sent->refused;
-        waits = waits || refused || (!has_left(slot, step) && commands[i].unanswered);
+        struct saga_sent *sent = &saga_place_sent(place)[step];
+        const bool refused = has_left(place, step) && sent->refused;
+        waits = waits || refused || (!has_left(place, step) && commands[i].unanswered);
         if (refused) {
-            sent->at_ms = SENT_BEFORE;
+            sent->at_ms = SAGA_SENT_BEFORE;
         }
     }
     return waits;
@@ -750,17 +549,18 @@ static bool let_go_of_refused(struct slot *slot) {
 
 /* Their turns are spread as those of what is sent again, and nobody's comes later for it. */
 static void hurry_some(struct saga_coordinator *coordinator, bool compensations, uint64_t *count) {
-    for (uint32_t i = 0; i < coordinator->places_used; i++) {
-        struct slot *slot = coordinator->slots[i];
-        if (slot == NULL || slot->quarantined || compensates(saga_of(slot)) != compensations ||
-            saga_of(slot)->parked != 0 || !let_go_of_refused(slot)) {
+    for (uint32_t i = 0; i < coordinator->places.used; i++) {
+        struct saga_place *place = saga_places_at(&coordinator->places, i);
+        if (place == NULL || place->quarantined ||
+            compensates(saga_place_saga(place)) != compensations ||
+            saga_place_saga(place)->parked != 0 || !let_go_of_refused(place)) {
             continue;
         }
         int64_t wait_ms = (int64_t)(*count * 1000 / coordinator->limits.resend_per_second);
         saga_timers_set(
             &coordinator->timers, i,
             earlier(coordinator->now_ms + wait_ms, saga_timers_due(&coordinator->timers, i)));
-        slot->hurried = ANYBODY;
+        place->hurried = ANYBODY;
         (*count)++;
     }
 }
@@ -774,12 +574,12 @@ static void hurry(struct saga_coordinator *coordinator) {
 }
 
 static void sweep(struct saga_coordinator *coordinator) {
-    for (uint32_t i = 0; i < coordinator->places_used && room_for_a_round(coordinator); i++) {
-        struct slot *slot = coordinator->slots[i];
-        if (slot != NULL && !slot->quarantined && saga_of(slot)->parked == 0 &&
+    for (uint32_t i = 0; i < coordinator->places.used && room_for_a_round(coordinator); i++) {
+        struct saga_place *place = saga_places_at(&coordinator->places, i);
+        if (place != NULL && !place->quarantined && saga_place_saga(place)->parked == 0 &&
             saga_timers_due(&coordinator->timers, i) == SAGA_TIMER_OFF) {
             coordinator->counters.orphans_rearmed++;
-            arm(coordinator, slot);
+            arm(coordinator, place);
         }
     }
 }
@@ -832,19 +632,16 @@ static enum saga_replay replay_start(struct saga_coordinator *coordinator,
     if (plan == NULL) {
         return SAGA_REPLAY_NO_PLAN;
     }
-    struct slot *slot = slot_take(coordinator, plan);
-    if (slot == NULL) {
+    struct saga_place *place = take_place(coordinator, plan);
+    if (place == NULL) {
         return SAGA_REPLAY_FULL;
     }
-    if (saga_begin(saga_of(slot), plan, record) != SAGA_APPLIED) {
-        coordinator->slots[slot->number] = NULL;
-        coordinator->free_places[coordinator->free_count++] = slot->number;
-        coordinator->counters.open--;
-        saga_pool_give(&coordinator->pool, slot, slot_size(plan->step_count));
+    if (saga_begin(saga_place_saga(place), plan, record) != SAGA_APPLIED) {
+        give_place(coordinator, place);
         return SAGA_REPLAY_NO_PLAN;
     }
-    slot->status = status_of(saga_of(slot));
-    index_add(coordinator, slot);
+    place->status = status_of(saga_place_saga(place));
+    saga_places_enter(&coordinator->places, place);
     return SAGA_REPLAYED;
 }
 
@@ -858,29 +655,22 @@ enum saga_replay saga_coordinator_restore(struct saga_coordinator *coordinator,
         state->outcome != 0) {
         return SAGA_REPLAY_QUARANTINED;
     }
-    struct slot *slot = slot_take(coordinator, plan);
-    if (slot == NULL) {
+    struct saga_place *place = take_place(coordinator, plan);
+    if (place == NULL) {
         return SAGA_REPLAY_FULL;
     }
-    memcpy(saga_of(slot), state, saga_size(state->step_count));
-    slot->status = status_of(saga_of(slot));
-    coordinator->counters.parked += slot->status == STATUS_PARKED;
-    index_add(coordinator, slot);
+    memcpy(saga_place_saga(place), state, saga_size(state->step_count));
+    place->status = status_of(saga_place_saga(place));
+    coordinator->counters.parked += place->status == STATUS_PARKED;
+    saga_places_enter(&coordinator->places, place);
     return SAGA_REPLAYED;
 }
 
 /* What was on its way at the restart may have left in the epoch before. */
-static void doubt_open_attempts(struct slot *slot) {
-    const struct saga *saga = saga_of(slot);
+static void doubt_open_attempts(struct saga_place *place) {
+    const struct saga *saga = saga_place_saga(place);
     for (uint8_t i = 0; i < saga->step_count; i++) {
-        const struct saga_step *step = &saga->steps[i];
-        if ((step->flags & SAGA_STEP_OPEN) != 0) {
-            sent_of(slot)[i] = (struct sent){.at_ms = SENT_BEFORE,
-                                             .attempt = (uint16_t)step->attempt,
-                                             .revision = step->revision,
-                                             .operation = step->operation,
-                                             .incarnation = (uint8_t)step->incarnation};
-        }
+        saga_sent_doubt(&saga_place_sent(place)[i], &saga->steps[i]);
     }
 }
 
@@ -889,26 +679,26 @@ static enum saga_replay replay_epoch(struct saga_coordinator *coordinator,
     if (record->epoch < coordinator->epoch) {
         return SAGA_REPLAY_ILLEGAL;
     }
-    for (uint32_t i = 0; i < coordinator->places_used; i++) {
-        struct slot *slot = coordinator->slots[i];
-        if (slot == NULL || slot->quarantined || saga_of(slot)->epoch >= record->epoch) {
+    for (uint32_t i = 0; i < coordinator->places.used; i++) {
+        struct saga_place *place = saga_places_at(&coordinator->places, i);
+        if (place == NULL || place->quarantined || saga_place_saga(place)->epoch >= record->epoch) {
             continue;
         }
-        if (saga_apply(saga_of(slot), slot->plan, record) != SAGA_APPLIED) {
+        if (saga_apply(saga_place_saga(place), place->plan, record) != SAGA_APPLIED) {
             return SAGA_REPLAY_ILLEGAL; /* for the first one as for any */
         }
-        doubt_open_attempts(slot);
+        doubt_open_attempts(place);
     }
     coordinator->epoch = record->epoch;
     return SAGA_REPLAYED;
 }
 
-static void quarantine(struct saga_coordinator *coordinator, struct slot *slot) {
-    if (!slot->quarantined) {
-        slot->quarantined = 1;
+static void quarantine(struct saga_coordinator *coordinator, struct saga_place *place) {
+    if (!place->quarantined) {
+        place->quarantined = 1;
         coordinator->counters.quarantined++;
-        line_leave(coordinator, slot);
-        saga_timers_set(&coordinator->timers, slot->number, SAGA_TIMER_OFF);
+        saga_lines_leave(&coordinator->lines, place);
+        saga_timers_set(&coordinator->timers, place->number, SAGA_TIMER_OFF);
     }
 }
 
@@ -934,33 +724,33 @@ enum saga_replay saga_coordinator_replay(struct saga_coordinator *coordinator,
     default:
         break;
     }
-    struct slot *slot = find(coordinator, &record->saga);
-    if (slot == NULL) {
+    struct saga_place *place = find(coordinator, &record->saga);
+    if (place == NULL) {
         return SAGA_REPLAY_NO_SAGA;
     }
-    if (slot->quarantined) {
+    if (place->quarantined) {
         return SAGA_REPLAY_QUARANTINED;
     }
-    if (saga_apply(saga_of(slot), slot->plan, record) != SAGA_APPLIED) {
-        quarantine(coordinator, slot);
+    if (saga_apply(saga_place_saga(place), place->plan, record) != SAGA_APPLIED) {
+        quarantine(coordinator, place);
         return SAGA_REPLAY_QUARANTINED;
     }
-    uint8_t status = status_of(saga_of(slot));
-    coordinator->counters.parked += (status == STATUS_PARKED) && slot->status != STATUS_PARKED;
-    coordinator->counters.parked -= (status != STATUS_PARKED) && slot->status == STATUS_PARKED;
-    slot->status = status;
-    if (saga_of(slot)->outcome != 0) {
-        slot_give(coordinator, slot);
+    uint8_t status = status_of(saga_place_saga(place));
+    coordinator->counters.parked += (status == STATUS_PARKED) && place->status != STATUS_PARKED;
+    coordinator->counters.parked -= (status != STATUS_PARKED) && place->status == STATUS_PARKED;
+    place->status = status;
+    if (saga_place_saga(place)->outcome != 0) {
+        give_place(coordinator, place);
     }
     return SAGA_REPLAYED;
 }
 
 bool saga_coordinator_quarantine(struct saga_coordinator *coordinator, const struct saga_id *id) {
-    struct slot *slot = find(coordinator, id);
-    if (slot == NULL) {
+    struct saga_place *place = find(coordinator, id);
+    if (place == NULL) {
         return false;
     }
-    quarantine(coordinator, slot);
+    quarantine(coordinator, place);
     return true;
 }
 
@@ -968,21 +758,21 @@ bool saga_coordinator_quarantine(struct saga_coordinator *coordinator, const str
 
 const struct saga *saga_coordinator_find(const struct saga_coordinator *coordinator,
                                          const struct saga_id *id, const struct saga_plan **plan) {
-    struct slot *slot = find(coordinator, id);
-    if (slot == NULL) {
+    struct saga_place *place = find(coordinator, id);
+    if (place == NULL) {
         return NULL;
     }
-    *plan = slot->plan;
-    return saga_of(slot);
+    *plan = place->plan;
+    return saga_place_saga(place);
 }
 
 const struct saga *saga_coordinator_next(const struct saga_coordinator *coordinator,
                                          uint32_t *cursor, const struct saga_plan **plan) {
-    while (*cursor < coordinator->places_used) {
-        struct slot *slot = coordinator->slots[(*cursor)++];
-        if (slot != NULL) {
-            *plan = slot->plan;
-            return saga_of(slot);
+    while (*cursor < coordinator->places.used) {
+        struct saga_place *place = saga_places_at(&coordinator->places, (*cursor)++);
+        if (place != NULL) {
+            *plan = place->plan;
+            return saga_place_saga(place);
         }
     }
     return NULL;
@@ -990,8 +780,8 @@ const struct saga *saga_coordinator_next(const struct saga_coordinator *coordina
 
 bool saga_coordinator_quarantined(const struct saga_coordinator *coordinator,
                                   const struct saga_id *id) {
-    const struct slot *slot = find(coordinator, id);
-    return slot != NULL && slot->quarantined != 0;
+    const struct saga_place *place = find(coordinator, id);
+    return place != NULL && place->quarantined != 0;
 }
 
 int64_t saga_coordinator_now(const struct saga_coordinator *coordinator) {

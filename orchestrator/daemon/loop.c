@@ -55,12 +55,16 @@ struct saga_moment saga_loop_now(void) {
 
 static void commit(struct saga_loop *loop, struct saga_moment now) {
     struct saga_fault fault;
-    if (saga_engine_commit(loop->options.engine, now, &fault) != SAGA_OK) {
+    const enum saga_error error = saga_engine_commit(loop->options.engine, now, &fault);
+    if (error != SAGA_OK) {
         saga_journal_write(loop->options.journal, SAGA_JOURNAL_ERROR, NULL,
                            "%s Nothing was acknowledged since; start the daemon again, and it goes "
                            "on from what is in the log.",
                            fault.text);
-        _exit(saga_error_exit_status(SAGA_ERROR_LOG_WRITE));
+        /* Damage that was met on the way is damage; whatever else it was, the log was not written.
+         */
+        _exit(
+            saga_error_exit_status(error == SAGA_ERROR_LOG_REFUSED ? error : SAGA_ERROR_LOG_WRITE));
     }
 }
 

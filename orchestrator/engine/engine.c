@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,9 +102,7 @@ static bool dispatch(struct saga_engine *engine, const struct pending *pending) 
     struct saga_fault fault;
     if (saga_log_read(engine->log, &id->saga, pending->command.command_lsn, &record, &fault) !=
         SAGA_OK) {
-        /* What was committed a moment ago cannot be read: nothing here can be trusted. */
-        (void)fprintf(stderr, "%s\n", fault.text);
-        abort();
+        saga_turn_give_up(&fault);
     }
     struct saga_dispatch out = {
         .id = *id,

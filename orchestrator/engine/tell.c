@@ -1,6 +1,4 @@
 /* Who is to be told of an end: given to the outlet, told again, and marked as told (turn.h). */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "turn.h"
@@ -18,9 +16,7 @@ static void read_record(const struct saga_engine *engine, const struct saga_id *
                         struct saga_record *record) {
     struct saga_fault fault;
     if (saga_log_read(engine->log, saga, lsn, record, &fault) != SAGA_OK) {
-        /* What was written cannot be read: nothing here can be trusted. */
-        (void)fprintf(stderr, "%s\n", fault.text);
-        abort();
+        saga_turn_give_up(&fault);
     }
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "failpoint.h"
 #include "render.h"
@@ -48,17 +49,16 @@ bool saga_turn_set_aside(const char *status) {
 
 /* ---------------------------------------------------------------- looking */
 
-/* What was written cannot be read: nothing here can be trusted. */
-_Noreturn static void give_up(const struct saga_fault *fault) {
+_Noreturn void saga_turn_give_up(const struct saga_fault *fault) {
     (void)fprintf(stderr, "%s\n", fault->text);
-    abort();
+    _exit(saga_error_exit_status(fault->error));
 }
 
 struct saga_log_reader *saga_turn_reader(struct saga_engine *engine) {
     struct saga_log_reader *reader;
     struct saga_fault fault;
     if (saga_log_committed(engine->log, &reader, &fault) != SAGA_OK) {
-        give_up(&fault);
+        saga_turn_give_up(&fault);
     }
     return reader;
 }
@@ -69,7 +69,7 @@ bool saga_turn_find(struct saga_engine *engine, const struct saga_id *id,
     const enum saga_error error =
         saga_census_find(engine->roster, saga_turn_reader(engine), id, line, &fault);
     if (error != SAGA_OK && error != SAGA_ERROR_NOT_FOUND) {
-        give_up(&fault);
+        saga_turn_give_up(&fault);
     }
     return error == SAGA_OK;
 }
@@ -78,7 +78,7 @@ bool saga_turn_next(struct saga_census *census, struct saga_census_line *line) {
     struct saga_fault fault;
     const enum saga_error error = saga_census_next(census, line, &fault);
     if (error != SAGA_OK && error != SAGA_ERROR_NOT_FOUND) {
-        give_up(&fault);
+        saga_turn_give_up(&fault);
     }
     return error == SAGA_OK;
 }
@@ -88,7 +88,7 @@ void saga_turn_begin_list(struct saga_engine *engine, const char *status,
     struct saga_fault fault;
     if (saga_census_begin(census, engine->roster, saga_turn_reader(engine), status, before,
                           &fault) != SAGA_OK) {
-        give_up(&fault);
+        saga_turn_give_up(&fault);
     }
 }
 
@@ -96,7 +96,7 @@ uint64_t saga_turn_count(struct saga_engine *engine) {
     struct saga_fault fault;
     uint64_t count = 0;
     if (saga_census_count(engine->roster, saga_turn_reader(engine), &count, &fault) != SAGA_OK) {
-        give_up(&fault);
+        saga_turn_give_up(&fault);
     }
     return count;
 }
@@ -107,7 +107,7 @@ bool saga_turn_find_key(struct saga_engine *engine, const struct saga_start_key 
     const enum saga_error error =
         saga_start_keys_find(engine->keys, engine->log, key->key_hash, earlier, &fault);
     if (error != SAGA_OK && error != SAGA_ERROR_NOT_FOUND) {
-        give_up(&fault);
+        saga_turn_give_up(&fault);
     }
     return error == SAGA_OK;
 }

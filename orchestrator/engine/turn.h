@@ -53,6 +53,10 @@ struct saga_engine {
     struct saga_engine_stats stats;
 };
 
+/* What was written cannot be read: nothing here can be trusted. Says why, and ends the process with
+ * the fault's exit status. */
+_Noreturn void saga_turn_give_up(const struct saga_fault *fault);
+
 /* Room for one more thing that leaves after what is appended so far. */
 struct pending *saga_turn_pend(struct saga_engine *engine);
 

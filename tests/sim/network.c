@@ -164,15 +164,6 @@ static void resent(struct saga_request *request) {
     sim_memory_resume(depth);
 }
 
-static void find_peer(void *context, uint64_t number);
-
-/* The alarm that was over is raised again, before anything was taken. */
-static void relapse(void) {
-    peer_lost = true;
-    sim_trace("network    the peer takes nothing after all");
-    sim_agenda_add(sim_now() + sim_draw_between(20, 40000), find_peer, NULL, 0);
-}
-
 /* The daemon's transport has found its peer. One that starts later sends everything anyway. */
 static void find_peer(void *context, uint64_t number) {
     (void)context;
@@ -185,8 +176,6 @@ static void find_peer(void *context, uint64_t number) {
         resend_life = sim_daemon_life();
         if (!sim_daemon_ask(&resend)) {
             resend_life = 0;
-        } else if (has_alarm && sim_swarm.rates[SIM_FAULT_OUTAGE] > 0 && sim_draw_chance(200)) {
-            relapse();
         }
     }
 }
@@ -201,7 +190,10 @@ static void lose_peer(void) {
             discard(&messages[i]);
         }
     }
-    sim_agenda_add(sim_now() + sim_draw_between(20, 40000), find_peer, NULL, 0);
+    /* Often for so short that what it returned before is still on its way back. */
+    const int64_t ms =
+        sim_draw_chance(300) ? sim_draw_between(5, 300) : sim_draw_between(20, 40000);
+    sim_agenda_add(sim_now() + ms, find_peer, NULL, 0);
 }
 
 /* ------------------------------------------------------------------ commands */
