@@ -8,6 +8,7 @@
 #include "reader.h"
 #include "rows.h"
 #include "store.h"
+#include "tables.h"
 #include "trees.h"
 
 #include <assert.h>
@@ -43,6 +44,9 @@ struct saga_log {
     struct saga_batch batch;
     struct saga_rows rows;             /* of the batch */
     struct saga_checkpoint checkpoint; /* with the batch */
+    uint64_t base_lsn;                 /* with the batch */
+    uint32_t dropped_blocks;           /* of the batch */
+    uint64_t first_block_last;         /* what saga_log_first_block() has just said; 0: nothing */
     uint32_t epoch;                    /* of the last record, batch included */
     uint64_t commits;
     uint64_t record_bytes;
@@ -222,6 +226,7 @@ static enum saga_error open_content(struct saga_log *log, struct saga_fault *fau
     log->meta = log->committed.meta;
     log->epoch = log->meta.epoch;
     log->checkpoint = log->meta.checkpoint;
+    log->base_lsn = log->meta.base_lsn;
     saga_log_reader_release(&log->committed);
     return SAGA_OK;
 }
@@ -330,8 +335,21 @@ static enum saga_error fail(struct saga_log *log, struct saga_fault *fault) {
 }
 
 static bool nothing_to_write(const struct saga_log *log) {
-    return log->batch.record_count == 0 && log->rows.count == 0 &&
+    return log->batch.record_count == 0 && log->rows.count == 0 && log->dropped_blocks == 0 &&
            log->checkpoint.lsn == log->meta.checkpoint.lsn;
+}
+
+/* What the log says of itself once the batch is written. */
+static struct saga_meta meta_after(const struct saga_log *log) {
+    struct saga_meta meta = log->meta;
+    meta.base_lsn = log->base_lsn;
+    meta.last_lsn += log->batch.record_count;
+    meta.record_count = meta.last_lsn - meta.base_lsn + 1;
+    meta.block_count += log->batch.block_count;
+    meta.block_count -= log->dropped_blocks;
+    meta.epoch = log->epoch;
+    meta.checkpoint = log->checkpoint;
+    return meta;
 }
 
 enum saga_error saga_log_flush(struct saga_log *log, struct saga_fault *fault) {
@@ -351,14 +369,10 @@ enum saga_error saga_log_flush(struct saga_log *log, struct saga_fault *fault) {
     /* A view kept open would keep LMDB from reusing pages. */
     saga_log_reader_release(&log->committed);
     log->committed_current = false;
-    struct saga_meta meta = log->meta;
-    meta.last_lsn += log->batch.record_count;
-    meta.record_count += log->batch.record_count;
-    meta.block_count += log->batch.block_count;
-    meta.epoch = log->epoch;
-    meta.checkpoint = log->checkpoint;
+    const struct saga_meta meta = meta_after(log);
     saga_rows_close(&log->rows);
     const struct saga_store_commit commit = {
+        .dropped_count = log->dropped_blocks,
         .blocks = log->batch.blocks,
         .block_count = log->batch.block_count,
         .changes = log->rows.changes,
@@ -371,6 +385,8 @@ enum saga_error saga_log_flush(struct saga_log *log, struct saga_fault *fault) {
     log->meta = meta;
     log->commits++;
     log->fill_known = false;
+    log->dropped_blocks = 0;
+    log->first_block_last = 0;
     saga_batch_clear(&log->batch);
     saga_rows_clear(&log->rows);
     return SAGA_OK;
@@ -393,8 +409,8 @@ enum saga_error saga_log_committed(struct saga_log *log, struct saga_log_reader 
     return SAGA_OK;
 }
 
-enum saga_error saga_log_read(struct saga_log *log, uint64_t lsn, struct saga_record *record,
-                              struct saga_fault *fault) {
+enum saga_error saga_log_read(struct saga_log *log, const struct saga_id *saga, uint64_t lsn,
+                              struct saga_record *record, struct saga_fault *fault) {
     if (lsn > log->meta.last_lsn && lsn - log->meta.last_lsn <= log->batch.record_count) {
         saga_batch_read(&log->batch, lsn, record);
         return SAGA_OK;
@@ -405,7 +421,7 @@ enum saga_error saga_log_read(struct saga_log *log, uint64_t lsn, struct saga_re
     }
     struct saga_log_reader *reader;
     const enum saga_error error = saga_log_committed(log, &reader, fault);
-    return error == SAGA_OK ? saga_log_reader_read(reader, lsn, record, fault) : error;
+    return error == SAGA_OK ? saga_log_reader_read(reader, saga, lsn, record, fault) : error;
 }
 
 /* -------------------------------------------------------------------- rows */
@@ -433,6 +449,53 @@ void saga_log_set_checkpoint(struct saga_log *log, const struct saga_checkpoint 
     assert(!log->read_only && !log->failed);
     assert(checkpoint->lsn >= log->checkpoint.lsn && checkpoint->lsn <= log->meta.last_lsn);
     log->checkpoint = *checkpoint;
+}
+
+/* --------------------------------------------------------------- retention */
+
+uint64_t saga_log_first_lsn(const struct saga_log *log) {
+    return log->base_lsn;
+}
+
+enum saga_error saga_log_first_block(struct saga_log *log, uint64_t *last_lsn,
+                                     struct saga_fault *fault) {
+    struct saga_log_reader *reader;
+    log->first_block_last = 0;
+    enum saga_error error = saga_log_committed(log, &reader, fault);
+    if (error == SAGA_OK && log->base_lsn > saga_log_reader_last(reader)) {
+        return SAGA_ERROR_NOT_FOUND;
+    }
+    if (error == SAGA_OK) {
+        error = saga_log_reader_block(reader, log->base_lsn, last_lsn, fault);
+    }
+    if (error == SAGA_OK) {
+        log->first_block_last = *last_lsn;
+    }
+    return error;
+}
+
+void saga_log_drop_block(struct saga_log *log, uint64_t last_lsn) {
+    assert(!log->read_only && !log->failed);
+    assert(last_lsn != 0 && last_lsn == log->first_block_last);
+    assert(last_lsn <= log->checkpoint.lsn);
+    log->base_lsn = last_lsn + 1;
+    log->dropped_blocks++;
+    log->first_block_last = 0;
+}
+
+void saga_log_keep(struct saga_log *log, const struct saga_record *record) {
+    assert(!log->read_only && !log->failed);
+    uint8_t key[SAGA_KEPT_KEY_BYTES];
+    uint8_t *bytes = malloc(saga_record_size_max(record));
+    if (bytes == NULL) {
+        log->lost_rows = true;
+        return;
+    }
+    const size_t size = saga_record_encode(record, bytes);
+    saga_kept_key(&record->saga, record->lsn, key);
+    saga_log_put(log, SAGA_TABLE_KEPT, (struct saga_bytes){.data = key, .size = sizeof key},
+                 (struct saga_bytes){.data = bytes, .size = (uint32_t)size});
+    free(bytes);
 }
 
 /* ------------------------------------------------------------------- usage */

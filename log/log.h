@@ -82,10 +82,13 @@ SAGA_CHECKED enum saga_error saga_log_flush(struct saga_log *log, struct saga_fa
 uint64_t saga_log_durable(const struct saga_log *log);
 
 /* Reads record `lsn`, committed or still in the batch. key and payload are
- * valid until the next append or flush. Errors: NOT_FOUND, LOG_REFUSED, FAILED
- * (a system's error), LOG_WRITE (there was no memory for it). */
-SAGA_CHECKED enum saga_error saga_log_read(struct saga_log *log, uint64_t lsn,
-                                           struct saga_record *record, struct saga_fault *fault);
+ * valid until the next append or flush. Where it stood before the log's first one, it is looked
+ * for among the records of `saga` that are kept; saga NULL: it is one of the log itself, of which
+ * definitions are kept. Errors: NOT_FOUND (the text says whether it was purged), LOG_REFUSED,
+ * FAILED (a system's error), LOG_WRITE (there was no memory for it). */
+SAGA_CHECKED enum saga_error saga_log_read(struct saga_log *log, const struct saga_id *saga,
+                                           uint64_t lsn, struct saga_record *record,
+                                           struct saga_fault *fault);
 
 /* -------------------------------------------------------------------- rows */
 
@@ -104,8 +107,9 @@ enum saga_log_table {
 
 #define SAGA_ROW_KEY_BYTES_MAX 64
 /* A value of so many bytes takes a page of its own; more takes several in a row. */
-#define SAGA_ROW_PAGE_BYTES      4064
-#define SAGA_ROW_VALUE_BYTES_MAX (5u << 20)
+#define SAGA_ROW_PAGE_BYTES 4064
+/* There is room for any record. */
+#define SAGA_ROW_VALUE_BYTES_MAX (9u << 20)
 
 /* Adds or replaces a row, or removes it if it is there: in the batch, with its
  * records, or without any. Copies key (1 to SAGA_ROW_KEY_BYTES_MAX bytes) and value. Where memory
@@ -125,6 +129,29 @@ struct saga_checkpoint saga_log_checkpoint(const struct saga_log *log);
 
 /* Sets it, in the batch. Its lsn must not go back, nor be above the durable one. */
 void saga_log_set_checkpoint(struct saga_log *log, const struct saga_checkpoint *checkpoint);
+
+/* --------------------------------------------------------------- retention */
+
+/* The log grows at its end and goes from its front, a whole block at a time. Who drops a block
+ * looks at its records first (saga_log_committed(), seek and next), and keeps, in the same batch,
+ * those that are still needed: a crash leaves the block, or what was kept of it. */
+
+/* The LSN from which on the log has every record; after the batch. */
+uint64_t saga_log_first_lsn(const struct saga_log *log);
+
+/* Up to which LSN the first block reaches, of those that are committed and that the batch does not
+ * drop. Errors: NOT_FOUND (there is none; the fault is left alone), LOG_REFUSED, FAILED. */
+SAGA_CHECKED enum saga_error saga_log_first_block(struct saga_log *log, uint64_t *last_lsn,
+                                                  struct saga_fault *fault);
+
+/* Drops that block, in the batch; its records can be read until the flush. Asserts that
+ * saga_log_first_block() has just said `last_lsn`, and that the checkpoint (the batch's, if it sets
+ * one) is not before it: the tables have what a restart needs of it. */
+void saga_log_drop_block(struct saga_log *log, uint64_t last_lsn);
+
+/* Puts a record of a saga into the table `kept`, in the batch: saga_log_read() finds it there once
+ * its block is gone. Copies it. Who needs it no more removes the row (saga_kept_key()). */
+void saga_log_keep(struct saga_log *log, const struct saga_record *record);
 
 /* ------------------------------------------------------------------- usage */
 
@@ -197,8 +224,9 @@ SAGA_CHECKED enum saga_error saga_log_reader_skip(struct saga_log_reader *reader
 uint64_t saga_log_reader_position(const struct saga_log_reader *reader);
 
 /* Record `lsn`; key and payload valid until the reader is renewed or closed.
- * Does not move saga_log_reader_next(). Errors: NOT_FOUND, LOG_REFUSED, FAILED. */
-SAGA_CHECKED enum saga_error saga_log_reader_read(struct saga_log_reader *reader, uint64_t lsn,
+ * Does not move saga_log_reader_next(), nor the rows. `saga` and errors: as saga_log_read(). */
+SAGA_CHECKED enum saga_error saga_log_reader_read(struct saga_log_reader *reader,
+                                                  const struct saga_id *saga, uint64_t lsn,
                                                   struct saga_record *record,
                                                   struct saga_fault *fault);
 

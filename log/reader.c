@@ -1,5 +1,7 @@
 #include "reader.h"
 
+#include "tables.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -139,12 +141,10 @@ static enum saga_error next_block(struct saga_log_reader *reader, struct saga_fa
     return error == SAGA_OK ? open_block(reader, &stored, &reader->scanned, fault) : error;
 }
 
-/* Record `lsn` of its block, with what a record alone can be checked for. */
-static enum saga_error record_of(const struct saga_log_reader *reader,
-                                 const struct saga_block *block, uint64_t lsn,
-                                 struct saga_record *record, struct saga_fault *fault) {
-    enum saga_record_error damage =
-        saga_block_record(block, (uint32_t)(lsn - block->first_lsn), record);
+/* What a record alone can be checked for; `damage` is what its bytes were. */
+static enum saga_error check_record(const struct saga_log_reader *reader, uint64_t lsn,
+                                    const struct saga_record *record, enum saga_record_error damage,
+                                    struct saga_fault *fault) {
     if (damage != SAGA_RECORD_OK) {
         return refuse(reader, lsn, fault, "%s", saga_record_error_text(damage));
     }
@@ -157,6 +157,32 @@ static enum saga_error record_of(const struct saga_log_reader *reader,
                       record->epoch, reader->meta.epoch);
     }
     return SAGA_OK;
+}
+
+/* Record `lsn` of its block, checked. */
+static enum saga_error record_of(const struct saga_log_reader *reader,
+                                 const struct saga_block *block, uint64_t lsn,
+                                 struct saga_record *record, struct saga_fault *fault) {
+    enum saga_record_error damage =
+        saga_block_record(block, (uint32_t)(lsn - block->first_lsn), record);
+    return check_record(reader, lsn, record, damage, fault);
+}
+
+static enum saga_error open_row(const struct saga_log_reader *reader, enum saga_log_table table,
+                                const struct saga_store_row *stored, struct saga_log_row *row,
+                                struct saga_fault *fault) {
+    row->key = stored->key;
+    if (saga_row_open(table, stored->key, stored->value, &row->value)) {
+        return SAGA_OK;
+    }
+    char key[2 * SAGA_ROW_KEY_BYTES_MAX + 1] = "";
+    for (uint32_t i = 0; i < stored->key.size && i < SAGA_ROW_KEY_BYTES_MAX; i++) {
+        (void)snprintf(key + (size_t)2 * i, 3, "%02x", ((const uint8_t *)stored->key.data)[i]);
+    }
+    return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
+                          "%.300s/data.mdb is damaged: row %s of its table %s does not match its "
+                          "checksum. Restore data.mdb from a backup; nothing was changed.",
+                          saga_store_path(reader->store), key, saga_store_table_name(table));
 }
 
 /* ----------------------------------------------------------------- records */
@@ -211,25 +237,82 @@ enum saga_error saga_log_reader_skip(struct saga_log_reader *reader, struct saga
     return error;
 }
 
-enum saga_error saga_log_reader_read(struct saga_log_reader *reader, uint64_t lsn,
-                                     struct saga_record *record, struct saga_fault *fault) {
+/* The block with record `lsn`, to `read`. */
+static enum saga_error read_block(struct saga_log_reader *reader, uint64_t lsn,
+                                  struct saga_fault *fault) {
+    if (has(&reader->read, lsn)) {
+        return SAGA_OK;
+    }
+    if (has(&reader->scanned, lsn)) {
+        reader->read = reader->scanned;
+        return SAGA_OK;
+    }
+    reader->read.record_count = 0;
+    return find_block(reader, lsn, &reader->read, fault);
+}
+
+enum saga_error saga_log_reader_block(struct saga_log_reader *reader, uint64_t lsn,
+                                      uint64_t *last_lsn, struct saga_fault *fault) {
+    assert(in_view(reader, lsn));
+    const enum saga_error error = read_block(reader, lsn, fault);
+    if (error != SAGA_OK) {
+        return error;
+    }
+    if (reader->read.first_lsn != lsn) {
+        return refuse(reader, lsn, fault, "it should begin a block, and is in the one of %" PRIu64,
+                      reader->read.first_lsn);
+    }
+    *last_lsn = last_of(&reader->read);
+    return SAGA_OK;
+}
+
+/* A record whose block is gone. */
+static enum saga_error read_kept(struct saga_log_reader *reader, const struct saga_id *saga,
+                                 uint64_t lsn, struct saga_record *record,
+                                 struct saga_fault *fault) {
+    uint8_t bytes[SAGA_KEPT_KEY_BYTES];
+    struct saga_bytes key = {.data = bytes};
+    struct saga_store_row stored;
+    struct saga_log_row row;
+    if (saga != NULL) {
+        saga_kept_key(saga, lsn, bytes);
+        key.size = SAGA_KEPT_KEY_BYTES;
+    } else {
+        saga_definition_key(lsn, bytes);
+        key.size = SAGA_DEFINITION_KEY_BYTES;
+    }
+    const enum saga_log_table table = saga != NULL ? SAGA_TABLE_KEPT : SAGA_TABLE_DEFINITIONS;
+    enum saga_error error = saga_store_view_row(reader->view, table, key, &stored, fault);
+    if (error == SAGA_ERROR_NOT_FOUND) {
+        return saga_fault_set(fault, SAGA_ERROR_NOT_FOUND,
+                              "record %" PRIu64 " was purged: the log begins with record %" PRIu64,
+                              lsn, reader->meta.base_lsn);
+    }
+    if (error == SAGA_OK) {
+        error = open_row(reader, table, &stored, &row, fault);
+    }
+    if (error != SAGA_OK) {
+        return error;
+    }
+    return check_record(reader, lsn, record,
+                        saga != NULL ? saga_kept_row_decode(record, row.key, row.value)
+                                     : saga_definition_row_decode(record, row.key, row.value),
+                        fault);
+}
+
+enum saga_error saga_log_reader_read(struct saga_log_reader *reader, const struct saga_id *saga,
+                                     uint64_t lsn, struct saga_record *record,
+                                     struct saga_fault *fault) {
+    if (lsn > 0 && lsn < reader->meta.base_lsn) {
+        return read_kept(reader, saga, lsn, record, fault);
+    }
     if (!in_view(reader, lsn)) {
         return saga_fault_set(fault, SAGA_ERROR_NOT_FOUND,
                               "the log has no record %" PRIu64 ": it has %" PRIu64 " to %" PRIu64,
                               lsn, reader->meta.base_lsn, reader->meta.last_lsn);
     }
-    if (!has(&reader->read, lsn)) {
-        if (has(&reader->scanned, lsn)) {
-            reader->read = reader->scanned;
-        } else {
-            reader->read.record_count = 0;
-            enum saga_error error = find_block(reader, lsn, &reader->read, fault);
-            if (error != SAGA_OK) {
-                return error;
-            }
-        }
-    }
-    return record_of(reader, &reader->read, lsn, record, fault);
+    const enum saga_error error = read_block(reader, lsn, fault);
+    return error == SAGA_OK ? record_of(reader, &reader->read, lsn, record, fault) : error;
 }
 
 /* ---------------------------------------------------------------- checking */
@@ -266,13 +349,13 @@ enum saga_error saga_log_reader_check(struct saga_log_reader *reader, struct sag
         return SAGA_OK;
     }
     struct saga_record record = {0};
-    error = saga_log_reader_read(reader, meta->base_lsn, &record, fault);
-    if (error == SAGA_OK && reader->read.first_lsn != meta->base_lsn) {
-        error = refuse(reader, meta->base_lsn, fault, "the log's first block begins with %" PRIu64,
-                       reader->read.first_lsn);
+    uint64_t first_block_last;
+    error = saga_log_reader_block(reader, meta->base_lsn, &first_block_last, fault);
+    if (error == SAGA_OK) {
+        error = saga_log_reader_read(reader, NULL, meta->base_lsn, &record, fault);
     }
     if (error == SAGA_OK) {
-        error = saga_log_reader_read(reader, meta->last_lsn, &record, fault);
+        error = saga_log_reader_read(reader, NULL, meta->last_lsn, &record, fault);
     }
     if (error == SAGA_OK && record.epoch != meta->epoch) {
         error = refuse(reader, meta->last_lsn, fault,
@@ -286,23 +369,6 @@ enum saga_error saga_log_reader_check(struct saga_log_reader *reader, struct sag
 
 struct saga_checkpoint saga_log_reader_checkpoint(const struct saga_log_reader *reader) {
     return reader->meta.checkpoint;
-}
-
-static enum saga_error open_row(const struct saga_log_reader *reader, enum saga_log_table table,
-                                const struct saga_store_row *stored, struct saga_log_row *row,
-                                struct saga_fault *fault) {
-    row->key = stored->key;
-    if (saga_row_open(table, stored->key, stored->value, &row->value)) {
-        return SAGA_OK;
-    }
-    char key[2 * SAGA_ROW_KEY_BYTES_MAX + 1] = "";
-    for (uint32_t i = 0; i < stored->key.size && i < SAGA_ROW_KEY_BYTES_MAX; i++) {
-        (void)snprintf(key + (size_t)2 * i, 3, "%02x", ((const uint8_t *)stored->key.data)[i]);
-    }
-    return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
-                          "%.300s/data.mdb is damaged: row %s of its table %s does not match its "
-                          "checksum. Restore data.mdb from a backup; nothing was changed.",
-                          saga_store_path(reader->store), key, saga_store_table_name(table));
 }
 
 enum saga_error saga_log_reader_seek_row(struct saga_log_reader *reader, enum saga_log_table table,

@@ -32,6 +32,11 @@ void saga_log_reader_fini(struct saga_log_reader *reader);
 /* Gives the view up until the next renew. */
 void saga_log_reader_release(struct saga_log_reader *reader);
 
+/* Up to which LSN the block reaches that begins with `lsn`, which is in the view.
+ * Errors: LOG_REFUSED, FAILED. */
+SAGA_CHECKED enum saga_error saga_log_reader_block(struct saga_log_reader *reader, uint64_t lsn,
+                                                   uint64_t *last_lsn, struct saga_fault *fault);
+
 /* Checks what can be checked at once: that the table has the blocks that the
  * meta row counts, and that the first and last record are where it says.
  * Errors: LOG_REFUSED, FAILED. */

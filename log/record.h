@@ -66,7 +66,7 @@
  *    17   key             bin       at most 1,024 bytes
  *    18   payload         bin       at most 4 MiB
  *    19   content         bin       at most 4 MiB
- *    20   through_lsn     uint      LSN up to which an OUTCOMES_TOLD speaks
+ *    20   through_lsn     uint      LSN up to which an OUTCOMES_TOLD or HISTORY_PURGED speaks
  *
  * A record's own LSN is not in it: first LSN of its block + its index.
  *

@@ -273,6 +273,28 @@ static int put_block(const struct saga_store *store, MDB_txn *txn, const struct 
     return mdb_put(txn, store->log, &key, &value, MDB_APPEND);
 }
 
+/* Drops the first `count` blocks: all of them begin before `base_lsn`. */
+static int drop_blocks(const struct saga_store *store, MDB_txn *txn, uint32_t count,
+                       uint64_t base_lsn) {
+    MDB_cursor *cursor;
+    int code = mdb_cursor_open(txn, store->log, &cursor);
+    if (code != MDB_SUCCESS) {
+        return code;
+    }
+    for (uint32_t i = 0; i < count && code == MDB_SUCCESS; i++) {
+        MDB_val key;
+        MDB_val value;
+        size_t first_lsn = 0;
+        code = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+        if (code == MDB_SUCCESS) {
+            memcpy(&first_lsn, key.mv_data, sizeof first_lsn);
+            code = first_lsn < base_lsn ? mdb_cursor_del(cursor, 0) : MDB_CORRUPTED;
+        }
+    }
+    mdb_cursor_close(cursor);
+    return code;
+}
+
 static int remove_row(MDB_txn *txn, MDB_dbi table, MDB_val *key) {
     const int code = mdb_del(txn, table, key, NULL);
     return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
@@ -304,6 +326,9 @@ static int change_row(const struct saga_store *store, MDB_txn *txn,
 static int put_all(const struct saga_store *store, MDB_txn *txn,
                    const struct saga_store_commit *commit) {
     int code = MDB_SUCCESS;
+    if (commit->dropped_count > 0) {
+        code = drop_blocks(store, txn, commit->dropped_count, commit->meta->base_lsn);
+    }
     for (uint32_t i = 0; i < commit->block_count && code == MDB_SUCCESS; i++) {
         code = put_block(store, txn, &commit->blocks[i]);
     }
@@ -614,6 +639,27 @@ enum saga_error saga_store_view_step_row(struct saga_store_view *view, enum saga
         return forward ? SAGA_ERROR_NOT_FOUND : move_row(view, table, MDB_LAST, none, row, fault);
     }
     return move_row(view, table, forward ? MDB_NEXT : MDB_PREV, none, row, fault);
+}
+
+enum saga_error saga_store_view_row(struct saga_store_view *view, enum saga_log_table table,
+                                    struct saga_bytes key, struct saga_store_row *row,
+                                    struct saga_fault *fault) {
+    assert(view->active);
+    MDB_val wanted = val_of(key);
+    MDB_val value;
+    int code = mdb_get(view->txn, view->store->rows[table], &wanted, &value);
+    if (code == MDB_NOTFOUND) {
+        return SAGA_ERROR_NOT_FOUND;
+    }
+    if (code == MDB_SUCCESS && value.mv_size > UINT32_MAX) {
+        code = MDB_BAD_VALSIZE;
+    }
+    if (code != MDB_SUCCESS) {
+        return failed(view->store->path, "reading its tables", code, fault);
+    }
+    row->key = key;
+    row->value = (struct saga_bytes){.data = value.mv_data, .size = (uint32_t)value.mv_size};
+    return SAGA_OK;
 }
 
 enum saga_error saga_store_view_row_count(struct saga_store_view *view, enum saga_log_table table,

@@ -49,6 +49,7 @@ const char *saga_store_path(const struct saga_store *store);
 
 /* What one transaction writes. */
 struct saga_store_commit {
+    uint32_t dropped_count;          /* blocks that go first: those before the meta row's base */
     const struct saga_block *blocks; /* appended: their keys ascend, and are above all there are */
     uint32_t block_count;
     const struct saga_row_change *changes; /* in order; removing what is not there does nothing */
@@ -154,6 +155,12 @@ SAGA_CHECKED enum saga_error saga_store_view_step_row(struct saga_store_view *vi
                                                       enum saga_log_table table, bool forward,
                                                       struct saga_store_row *row,
                                                       struct saga_fault *fault);
+
+/* The row with exactly this key; does not move the others. NOT_FOUND likewise. */
+SAGA_CHECKED enum saga_error saga_store_view_row(struct saga_store_view *view,
+                                                 enum saga_log_table table, struct saga_bytes key,
+                                                 struct saga_store_row *row,
+                                                 struct saga_fault *fault);
 
 /* How many rows a table has. */
 SAGA_CHECKED enum saga_error saga_store_view_row_count(struct saga_store_view *view,

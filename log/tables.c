@@ -229,6 +229,48 @@ enum saga_record_error saga_done_row_decode(struct saga_done_row *row, struct sa
                                                                      : SAGA_RECORD_MALFORMED;
 }
 
+/* ---------------------------------------------------- definitions and kept */
+
+void saga_definition_key(uint64_t lsn, uint8_t key[SAGA_DEFINITION_KEY_BYTES]) {
+    saga_put64(key, lsn);
+}
+
+enum saga_record_error saga_definition_row_decode(struct saga_record *record, struct saga_bytes key,
+                                                  struct saga_bytes value) {
+    if (key.size != SAGA_DEFINITION_KEY_BYTES) {
+        return SAGA_RECORD_MALFORMED;
+    }
+    const enum saga_record_error error = saga_record_decode(value.data, value.size, record);
+    if (error != SAGA_RECORD_OK) {
+        return error;
+    }
+    record->lsn = saga_get64(key.data);
+    return record->lsn > 0 && record->fact == SAGA_DEFINITION_LOADED ? SAGA_RECORD_OK
+                                                                     : SAGA_RECORD_MALFORMED;
+}
+
+void saga_kept_key(const struct saga_id *saga, uint64_t lsn, uint8_t key[SAGA_KEPT_KEY_BYTES]) {
+    memcpy(key, saga->bytes, sizeof saga->bytes);
+    saga_put64(key + sizeof saga->bytes, lsn);
+}
+
+enum saga_record_error saga_kept_row_decode(struct saga_record *record, struct saga_bytes key,
+                                            struct saga_bytes value) {
+    const uint8_t *name = key.data;
+    if (key.size != SAGA_KEPT_KEY_BYTES) {
+        return SAGA_RECORD_MALFORMED;
+    }
+    const enum saga_record_error error = saga_record_decode(value.data, value.size, record);
+    if (error != SAGA_RECORD_OK) {
+        return error;
+    }
+    record->lsn = saga_get64(name + sizeof record->saga.bytes);
+    return record->lsn > record->previous_lsn &&
+                   memcmp(record->saga.bytes, name, sizeof record->saga.bytes) == 0
+               ? SAGA_RECORD_OK
+               : SAGA_RECORD_MALFORMED;
+}
+
 /* ------------------------------------------------------------------- owed */
 
 enum { AT_OWED_STARTED_LSN = 8, AT_OWED_SAGA = 16 };

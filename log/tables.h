@@ -61,6 +61,13 @@
  * key: 8 bytes, LSN of its DEFINITION_LOADED. Value: that record, as record.h encodes it.
  *
  *
+ * Table `kept`: a record of a saga that outlives its block
+ * --------------------------------------------------------
+ * key: the saga's UUID, 16 bytes; LSN of the record, 8 bytes. Value: that record, as record.h
+ * encodes it. Who wants the record looks here if its LSN is before the log's base, and nowhere
+ * else; until then the row says nothing new.
+ *
+ *
  * Table `owed`: a saga that has ended, of which somebody is still to be told
  * --------------------------------------------------------------------------
  * key: 8 bytes, LSN of its SAGA_ENDED.
@@ -133,6 +140,29 @@ void saga_done_row_encode(const struct saga_done_row *row, uint8_t key[SAGA_DONE
 /* Errors: TRUNCATED, MALFORMED, FORMAT_NEWER. */
 SAGA_CHECKED enum saga_record_error
 saga_done_row_decode(struct saga_done_row *row, struct saga_bytes key, struct saga_bytes value);
+
+#define SAGA_DEFINITION_KEY_BYTES 8
+
+/* The key of a definition's row. */
+void saga_definition_key(uint64_t lsn, uint8_t key[SAGA_DEFINITION_KEY_BYTES]);
+
+/* Reads the record of a row, which points into `value`. Errors: TRUNCATED, MALFORMED (also where it
+ * is no definition). */
+SAGA_CHECKED enum saga_record_error saga_definition_row_decode(struct saga_record *record,
+                                                               struct saga_bytes key,
+                                                               struct saga_bytes value);
+
+#define SAGA_KEPT_KEY_BYTES 24
+_Static_assert(SAGA_ROW_VALUE_BYTES_MAX >= 2 * SAGA_PAYLOAD_BYTES_MAX + SAGA_KEY_BYTES_MAX + 256,
+               "any record can be kept");
+
+/* The key of a kept record. With LSN 0 it is before all those of the saga. */
+void saga_kept_key(const struct saga_id *saga, uint64_t lsn, uint8_t key[SAGA_KEPT_KEY_BYTES]);
+
+/* Reads the record of a row, which points into `value`. Errors: TRUNCATED, MALFORMED (also where it
+ * is of another saga than its key says). */
+SAGA_CHECKED enum saga_record_error
+saga_kept_row_decode(struct saga_record *record, struct saga_bytes key, struct saga_bytes value);
 
 #define SAGA_OWED_KEY_BYTES   8
 #define SAGA_OWED_VALUE_BYTES 32

@@ -29,23 +29,18 @@ struct source {
     struct saga_log *log;
 };
 
-static enum saga_error read_from(const struct source *source, uint64_t lsn,
-                                 struct saga_record *record, struct saga_fault *fault) {
-    return source->reader != NULL ? saga_log_reader_read(source->reader, lsn, record, fault)
-                                  : saga_log_read(source->log, lsn, record, fault);
+static enum saga_error read_from(const struct source *source, const struct saga_id *id,
+                                 uint64_t lsn, struct saga_record *record,
+                                 struct saga_fault *fault) {
+    return source->reader != NULL ? saga_log_reader_read(source->reader, id, lsn, record, fault)
+                                  : saga_log_read(source->log, id, lsn, record, fault);
 }
 
 /* Record `lsn`; `after` is the one that named it, 0: the caller. */
 static enum saga_error read_one(const struct source *source, const struct saga_id *id, uint64_t lsn,
                                 uint64_t after, struct saga_record *record,
                                 struct saga_fault *fault) {
-    const enum saga_error error = read_from(source, lsn, record, fault);
-    if (error == SAGA_ERROR_NOT_FOUND && after != 0) {
-        return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
-                              "record %" PRIu64 ", which record %" PRIu64
-                              " names as the one before it, is missing; see sagalog verify",
-                              lsn, after);
-    }
+    const enum saga_error error = read_from(source, id, lsn, record, fault);
     if (error != SAGA_OK) {
         return error;
     }

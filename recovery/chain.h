@@ -30,7 +30,8 @@ struct saga_chain {
  * for as many records as there are (some 150 bytes each), not for payloads. On
  * SAGA_OK the chain is the caller's, for saga_chain_fini().
  *
- * Errors: NOT_FOUND (last_lsn is not in the reader's view), LOG_REFUSED (a
+ * Errors: NOT_FOUND (last_lsn is not in the reader's view; or a record of it was purged and is not
+ * kept: whether that may be so is for whoever knows what is to be kept), LOG_REFUSED (a
  * record that is missing, of another saga, out of order, or cannot be trusted:
  * the fault names it), FAILED (memory, a system's error). */
 SAGA_CHECKED enum saga_error saga_chain_read(struct saga_chain *chain,

@@ -293,8 +293,8 @@ static enum saga_error put_definition(const struct saga_checkpointer *checkpoint
                                       uint64_t definition_lsn, struct saga_fault *fault) {
     struct saga_log *log = checkpointer->sources.log;
     struct saga_record record;
-    uint8_t key[8];
-    const enum saga_error error = saga_log_read(log, definition_lsn, &record, fault);
+    uint8_t key[SAGA_DEFINITION_KEY_BYTES];
+    const enum saga_error error = saga_log_read(log, NULL, definition_lsn, &record, fault);
     if (error != SAGA_OK) {
         return error;
     }
@@ -303,7 +303,7 @@ static enum saga_error put_definition(const struct saga_checkpointer *checkpoint
         return no_memory(fault);
     }
     const size_t size = saga_record_encode(&record, bytes);
-    saga_put64(key, definition_lsn);
+    saga_definition_key(definition_lsn, key);
     saga_log_put(log, SAGA_TABLE_DEFINITIONS, (struct saga_bytes){.data = key, .size = sizeof key},
                  (struct saga_bytes){.data = bytes, .size = (uint32_t)size});
     free(bytes);

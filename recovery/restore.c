@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bigendian.h"
 #include "chain.h"
 
 struct restore {
@@ -62,15 +61,9 @@ static const struct saga_plan *plan_at(const struct restore *restore, uint64_t l
 
 static enum saga_error restore_definition(struct restore *restore, const struct saga_log_row *row) {
     struct saga_record record;
-    if (row->key.size != sizeof(uint64_t)) {
-        return refuse(restore, "definitions", SAGA_RECORD_MALFORMED);
-    }
-    const enum saga_record_error error =
-        saga_record_decode(row->value.data, row->value.size, &record);
-    record.lsn = saga_get64(row->key.data);
-    if (error != SAGA_RECORD_OK || record.fact != SAGA_DEFINITION_LOADED) {
-        return refuse(restore, "definitions",
-                      error != SAGA_RECORD_OK ? error : SAGA_RECORD_MALFORMED);
+    const enum saga_record_error error = saga_definition_row_decode(&record, row->key, row->value);
+    if (error != SAGA_RECORD_OK) {
+        return refuse(restore, "definitions", error);
     }
     return add_plan(restore, record.lsn,
                     restore->hooks->definition(restore->hooks->context, &record));

@@ -132,6 +132,53 @@ START_TEST(a_chain_into_another_saga_is_refused_by_its_place) {
 }
 END_TEST
 
+/* Drops the first block, and keeps what of it is of saga `one`, if so wanted. */
+static void drop_first(bool keeps) {
+    struct saga_record record;
+    uint64_t last = 0;
+    ck_assert_int_eq(saga_log_flush(log_, &fault), SAGA_OK);
+    const struct saga_checkpoint checkpoint = {.lsn = saga_log_durable(log_), .epoch = 1};
+    saga_log_set_checkpoint(log_, &checkpoint);
+    ck_assert_int_eq(saga_log_first_block(log_, &last, &fault), SAGA_OK);
+    for (uint64_t lsn = saga_log_first_lsn(log_); lsn <= last && keeps; lsn++) {
+        ck_assert_int_eq(saga_log_read(log_, NULL, lsn, &record, &fault), SAGA_OK);
+        if (memcmp(&record.saga, &one, sizeof one) == 0) {
+            saga_log_keep(log_, &record);
+        }
+    }
+    saga_log_drop_block(log_, last);
+}
+
+/* What goes with a block is kept, or the chain does not lead to its beginning any more. */
+START_TEST(a_chain_goes_on_in_what_was_kept) {
+    const bool keeps = _i == 0;
+    struct saga_chain chain;
+    const uint64_t first = append_link(&one, 0, "first");
+    const uint64_t second = append_link(&one, first, "second");
+    (void)append_link(&other, 0, "other");
+    ck_assert_int_eq(saga_log_flush(log_, &fault), SAGA_OK);
+    const uint64_t third = append_link(&one, second, "third");
+    drop_first(keeps);
+    look();
+    if (!keeps) {
+        read_fails(&one, third, SAGA_ERROR_NOT_FOUND, "record 2 was purged");
+        ck_assert_int_eq(saga_chain_read_batch(&chain, log_, &one, third, &fault),
+                         SAGA_ERROR_NOT_FOUND);
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(i == 0 ? saga_chain_read(&chain, reader, &one, third, &fault)
+                                : saga_chain_read_batch(&chain, log_, &one, third, &fault),
+                         SAGA_OK);
+        ck_assert_uint_eq(chain.count, 3);
+        ck_assert_mem_eq(chain.records[0].payload.data, "first", 5);
+        ck_assert_mem_eq(chain.records[1].payload.data, "second", 6);
+        saga_chain_fini(&chain);
+    }
+    read_fails(&one, 3, SAGA_ERROR_NOT_FOUND, NULL); /* of the other one, and gone */
+}
+END_TEST
+
 /* ----------------------------------------------------------------- folding */
 
 /* Writes a script's records into the log, where they have the same LSNs. */
@@ -298,6 +345,7 @@ static Suite *suite(void) {
     tcase_set_timeout(chain, 60);
     tcase_add_checked_fixture(chain, set_up, tear_down);
     tcase_add_test(chain, a_chain_has_its_sagas_records_in_order);
+    tcase_add_loop_test(chain, a_chain_goes_on_in_what_was_kept, 0, 2);
     tcase_add_test(chain, what_is_not_in_the_view_is_not_found);
     tcase_add_test(chain, a_chain_into_another_saga_is_refused_by_its_place);
     tcase_add_loop_test(chain, a_chain_folds_into_the_live_saga, 0, story_count);

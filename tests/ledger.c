@@ -1,6 +1,7 @@
 #include "ledger.h"
 
 #include "splitmix.h"
+#include "tables.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -128,12 +129,27 @@ static void rows_after(struct rows *rows, uint64_t last) {
     }
 }
 
-/* The rows of a table are the expected ones, in their order. */
+/* The next row that is not of a kept record, of which it counts those; `found` is a row, if `error`
+ * says so. */
+static enum saga_error pass_kept(struct saga_log_reader *reader, enum saga_log_table table,
+                                 enum saga_error error, struct saga_log_row *found, uint64_t *kept,
+                                 struct saga_fault *fault) {
+    while (error == SAGA_OK && found->key.size == SAGA_KEPT_KEY_BYTES) {
+        (*kept)++;
+        error = saga_log_reader_step_row(reader, table, true, found, fault);
+    }
+    return error;
+}
+
+/* The rows of a table are the expected ones, in their order, and `kept` counts those of kept
+ * records beside them. */
 static enum saga_error read_rows(struct saga_log_reader *reader, const struct rows *rows,
-                                 enum saga_log_table table, struct saga_fault *fault) {
+                                 enum saga_log_table table, uint64_t *kept,
+                                 struct saga_fault *fault) {
     struct saga_log_row found;
     enum saga_error error =
         saga_log_reader_seek_row(reader, table, (struct saga_bytes){0}, &found, fault);
+    error = pass_kept(reader, table, error, &found, kept, fault);
     for (unsigned number = 0; number < ROWS; number++) {
         const uint64_t lsn = rows->put[table][number];
         if (lsn == 0) {
@@ -149,6 +165,7 @@ static enum saga_error read_rows(struct saga_log_reader *reader, const struct ro
                                   number, table);
         }
         error = saga_log_reader_step_row(reader, table, true, &found, fault);
+        error = pass_kept(reader, table, error, &found, kept, fault);
     }
     if (error == SAGA_OK) {
         return saga_fault_set(fault, SAGA_ERROR_INVALID, "table %d has a row too many", table);
@@ -166,11 +183,85 @@ void ledger_append(struct saga_log *log, uint32_t count) {
     }
 }
 
+bool ledger_keeps(uint64_t lsn) {
+    return lsn % 16 < 4; /* of every fourth saga */
+}
+
+/* Keeps what is to be kept of the first block. */
+static enum saga_error keep_records(struct saga_log *log, uint64_t last_lsn,
+                                    struct saga_fault *fault) {
+    struct saga_log_reader *reader;
+    struct saga_record record;
+    enum saga_error error = saga_log_committed(log, &reader, fault);
+    if (error == SAGA_OK) {
+        saga_log_reader_seek(reader, saga_log_first_lsn(log));
+    }
+    while (error == SAGA_OK && saga_log_reader_position(reader) <= last_lsn) {
+        error = saga_log_reader_next(reader, &record, fault);
+        if (error == SAGA_OK && !ledger_holds(&record)) {
+            error = saga_fault_set(fault, SAGA_ERROR_INVALID, "a record is another one");
+        }
+        if (error == SAGA_OK && ledger_keeps(record.lsn)) {
+            saga_log_keep(log, &record);
+        }
+    }
+    return error;
+}
+
+enum saga_error ledger_purge(struct saga_log *log, uint64_t distance, struct saga_fault *fault) {
+    const uint64_t durable = saga_log_durable(log);
+    if (durable <= distance) {
+        return SAGA_OK;
+    }
+    const uint64_t through = durable - distance;
+    if (through > saga_log_checkpoint(log).lsn) {
+        const struct saga_record record = ledger_record(through);
+        const struct saga_checkpoint checkpoint = {
+            .lsn = through, .epoch = record.epoch, .epoch_ms = 1, .at_ms = record.at_ms};
+        saga_log_set_checkpoint(log, &checkpoint);
+    }
+    for (;;) {
+        uint64_t last_lsn = 0;
+        enum saga_error error = saga_log_first_block(log, &last_lsn, fault);
+        if (error == SAGA_ERROR_NOT_FOUND || (error == SAGA_OK && last_lsn > through)) {
+            return SAGA_OK;
+        }
+        if (error == SAGA_OK) {
+            error = keep_records(log, last_lsn, fault);
+        }
+        if (error != SAGA_OK) {
+            return error;
+        }
+        saga_log_drop_block(log, last_lsn);
+    }
+}
+
+/* What lies before the log's first record; `kept`: how many of them are to be found. */
+static enum saga_error read_purged(struct saga_log_reader *reader, uint64_t *kept,
+                                   struct saga_fault *fault) {
+    *kept = 0;
+    for (uint64_t lsn = 1; lsn < saga_log_reader_first(reader); lsn++) {
+        const struct saga_id saga = ledger_record(lsn).saga;
+        struct saga_record record;
+        const enum saga_error error = saga_log_reader_read(reader, &saga, lsn, &record, fault);
+        if (error != SAGA_OK && error != SAGA_ERROR_NOT_FOUND) {
+            return error;
+        }
+        if ((error == SAGA_OK) != ledger_keeps(lsn) ||
+            (error == SAGA_OK && (record.lsn != lsn || !ledger_holds(&record)))) {
+            return saga_fault_set(fault, SAGA_ERROR_INVALID, "record %llu was not kept as it was",
+                                  (unsigned long long)lsn);
+        }
+        *kept += error == SAGA_OK;
+    }
+    return SAGA_OK;
+}
+
 static enum saga_error read_records(struct saga_log_reader *reader, uint64_t *last,
                                     struct saga_fault *fault) {
     struct saga_record record;
     enum saga_error error;
-    *last = 0;
+    *last = saga_log_reader_first(reader) - 1;
     while ((error = saga_log_reader_next(reader, &record, fault)) == SAGA_OK) {
         if (record.lsn != *last + 1 || !ledger_holds(&record)) {
             return saga_fault_set(fault, SAGA_ERROR_INVALID, "record %llu is another one",
@@ -193,10 +284,19 @@ enum saga_error ledger_read(struct saga_log *log, uint64_t *last, struct saga_fa
     if (error != SAGA_OK) {
         return error;
     }
+    uint64_t expected = 0;
+    uint64_t kept = 0;
     error = read_records(reader, last, fault);
     rows_after(&rows, *last);
+    if (error == SAGA_OK) {
+        error = read_purged(reader, &expected, fault);
+    }
     for (int table = 1; table <= SAGA_LOG_TABLE_COUNT && error == SAGA_OK; table++) {
-        error = read_rows(reader, &rows, (enum saga_log_table)table, fault);
+        error = read_rows(reader, &rows, (enum saga_log_table)table, &kept, fault);
+    }
+    if (error == SAGA_OK && kept != expected) {
+        error = saga_fault_set(fault, SAGA_ERROR_INVALID, "%llu records are kept, and not %llu",
+                               (unsigned long long)kept, (unsigned long long)expected);
     }
     saga_log_reader_close(reader);
     return error;

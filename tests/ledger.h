@@ -26,9 +26,17 @@ bool ledger_holds(const struct saga_record *record);
 /* Appends the next `count` records, with their rows; does not flush. */
 void ledger_append(struct saga_log *log, uint32_t count);
 
-/* Reads the whole log. OK: it has just the records of the ledger, from 1 on, and
- * the rows that they leave; *last is the last one's LSN. INVALID: it gave a wrong
- * one. Else what the reader said. */
+/* True if the record is kept when its block goes. */
+bool ledger_keeps(uint64_t lsn);
+
+/* Drops the blocks that lie whole before the `distance` last durable records, of which it keeps
+ * what is to be kept, and sets the checkpoint there: in the batch; does not flush. INVALID: the log
+ * gave a wrong record. Else what it said. */
+enum saga_error ledger_purge(struct saga_log *log, uint64_t distance, struct saga_fault *fault);
+
+/* Reads the whole log. OK: it has just the records of the ledger, from its first on, of
+ * those before it just what was to be kept, and the rows that all of them leave; *last is the last
+ * one's LSN. INVALID: it gave a wrong one. Else what the reader said. */
 enum saga_error ledger_read(struct saga_log *log, uint64_t *last, struct saga_fault *fault);
 
 #endif

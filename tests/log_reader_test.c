@@ -285,10 +285,41 @@ START_TEST(a_log_without_its_beginning_goes_on) {
     struct saga_record record = {.lsn = 8, .fact = SAGA_ENDED, .epoch = 1, .previous_lsn = 3};
     saga_log_append(log, &record);
     ck_assert_int_eq(saga_log_flush(log, &fault), SAGA_OK);
-    ck_assert_int_eq(saga_log_read(log, 3, &record, &fault), SAGA_ERROR_NOT_FOUND);
-    ck_assert_int_eq(saga_log_read(log, 4, &record, &fault), SAGA_OK);
-    ck_assert_int_eq(saga_log_read(log, 8, &record, &fault), SAGA_OK);
+    ck_assert_int_eq(saga_log_read(log, NULL, 3, &record, &fault), SAGA_ERROR_NOT_FOUND);
+    ck_assert_int_eq(saga_log_read(log, NULL, 4, &record, &fault), SAGA_OK);
+    ck_assert_int_eq(saga_log_read(log, NULL, 8, &record, &fault), SAGA_OK);
     ck_assert_uint_eq(record.previous_lsn, 3);
+    saga_log_close(log);
+}
+END_TEST
+
+static const struct {
+    const char *what, *refusal;
+} fronts[] = {
+    {"a record is there twice", "record 5: it should begin a block, and is in the one of 4"},
+    {"a record is missing", "record 4: it is missing: the block before it ends with 3"},
+};
+
+/* Blocks that overlap, or leave a gap, are noticed before the second of them is dropped. */
+START_TEST(a_front_that_cannot_be_is_not_dropped) {
+    const struct forgery *forgery = NULL;
+    for (int i = 0; i < FORGERY_COUNT && forgery == NULL; i++) {
+        forgery = strcmp(forgeries[i].what, fronts[_i].what) == 0 ? &forgeries[i] : NULL;
+    }
+    ck_assert_ptr_nonnull(forgery);
+    enum saga_error error;
+    struct saga_fault fault = {0};
+    uint64_t last = 0;
+    saga_log_close(open_log(false, &error, &fault));
+    forge(forgery);
+    struct saga_log *log = open_log(false, &error, &fault);
+    ck_assert_int_eq(error, SAGA_OK);
+    const struct saga_checkpoint checkpoint = {.lsn = forgery->last, .epoch = 1};
+    saga_log_set_checkpoint(log, &checkpoint);
+    ck_assert_int_eq(saga_log_first_block(log, &last, &fault), SAGA_OK);
+    saga_log_drop_block(log, last);
+    ck_assert_int_eq(saga_log_first_block(log, &last, &fault), SAGA_ERROR_LOG_REFUSED);
+    ck_assert_msg(strstr(fault.text, fronts[_i].refusal) != NULL, "it says: %s", fault.text);
     saga_log_close(log);
 }
 END_TEST
@@ -299,6 +330,7 @@ static Suite *suite(void) {
     tcase_add_checked_fixture(forged, setup, teardown);
     tcase_add_loop_test(forged, a_log_that_cannot_be_is_refused, 0, FORGERY_COUNT);
     tcase_add_test(forged, a_log_without_its_beginning_goes_on);
+    tcase_add_loop_test(forged, a_front_that_cannot_be_is_not_dropped, 0, 2);
     suite_add_tcase(suite, forged);
     return suite;
 }

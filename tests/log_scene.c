@@ -61,7 +61,7 @@ void scene_assert_content(struct saga_log *log, uint64_t last_expected) {
 void scene_assert_reads(struct saga_log *log, uint64_t lsn) {
     struct saga_record record;
     struct saga_fault fault = {0};
-    ck_assert_msg(saga_log_read(log, lsn, &record, &fault) == SAGA_OK, "%s", fault.text);
+    ck_assert_msg(saga_log_read(log, NULL, lsn, &record, &fault) == SAGA_OK, "%s", fault.text);
     ck_assert_uint_eq(record.lsn, lsn);
     ck_assert(ledger_holds(&record));
 }

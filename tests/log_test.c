@@ -27,8 +27,8 @@ START_TEST(a_new_log_is_empty) {
     ck_assert_uint_eq(saga_log_durable(log), 0);
     struct saga_record record;
     struct saga_fault fault = {0};
-    ck_assert_int_eq(saga_log_read(log, 1, &record, &fault), SAGA_ERROR_NOT_FOUND);
-    ck_assert_int_eq(saga_log_read(log, 0, &record, &fault), SAGA_ERROR_NOT_FOUND);
+    ck_assert_int_eq(saga_log_read(log, NULL, 1, &record, &fault), SAGA_ERROR_NOT_FOUND);
+    ck_assert_int_eq(saga_log_read(log, NULL, 0, &record, &fault), SAGA_ERROR_NOT_FOUND);
     scene_flush(log); /* of nothing: nothing */
     struct saga_log_usage usage;
     saga_log_usage(log, &usage);
@@ -107,8 +107,8 @@ START_TEST(any_record_can_be_read_at_once) {
     }
     struct saga_record record;
     struct saga_fault fault = {0};
-    ck_assert_int_eq(saga_log_read(log, 3001, &record, &fault), SAGA_ERROR_NOT_FOUND);
-    ck_assert_int_eq(saga_log_read(log, UINT64_MAX, &record, &fault), SAGA_ERROR_NOT_FOUND);
+    ck_assert_int_eq(saga_log_read(log, NULL, 3001, &record, &fault), SAGA_ERROR_NOT_FOUND);
+    ck_assert_int_eq(saga_log_read(log, NULL, UINT64_MAX, &record, &fault), SAGA_ERROR_NOT_FOUND);
     for (uint64_t lsn = 3000; lsn > 0; lsn--) {
         scene_assert_reads(log, lsn);
     }
@@ -136,7 +136,7 @@ START_TEST(the_largest_payload_fits) {
     for (int pass = 0; pass < 2; pass++) {
         for (uint64_t lsn = 1; lsn <= 12; lsn++) {
             struct saga_record record;
-            ck_assert_int_eq(saga_log_read(log, lsn, &record, &fault), SAGA_OK);
+            ck_assert_int_eq(saga_log_read(log, NULL, lsn, &record, &fault), SAGA_OK);
             ck_assert_uint_eq(record.payload.size, lsn % 2 == 1 ? sizeof payload : 0);
             if (lsn % 2 == 1) {
                 ck_assert_mem_eq(record.payload.data, payload, sizeof payload);
@@ -196,7 +196,8 @@ START_TEST(a_reader_sees_the_log_as_of_its_opening) {
         ck_assert(ledger_holds(&record));
     }
     ck_assert_int_eq(saga_log_reader_next(reader, &record, &fault), SAGA_ERROR_NOT_FOUND);
-    ck_assert_int_eq(saga_log_reader_read(reader, 101, &record, &fault), SAGA_ERROR_NOT_FOUND);
+    ck_assert_int_eq(saga_log_reader_read(reader, NULL, 101, &record, &fault),
+                     SAGA_ERROR_NOT_FOUND);
     ck_assert_int_eq(saga_log_reader_renew(reader, &fault), SAGA_OK);
     ck_assert_uint_eq(saga_log_reader_last(reader), 200);
     ck_assert_uint_eq(saga_log_reader_position(reader), 101);
@@ -227,7 +228,8 @@ START_TEST(a_reader_goes_anywhere) {
             ck_assert_uint_eq(record.lsn, lsn + k);
             ck_assert(ledger_holds(&record));
             uint64_t elsewhere = 1 + splitmix_below(&random, 2000);
-            ck_assert_int_eq(saga_log_reader_read(reader, elsewhere, &other, &fault), SAGA_OK);
+            ck_assert_int_eq(saga_log_reader_read(reader, NULL, elsewhere, &other, &fault),
+                             SAGA_OK);
             ck_assert_uint_eq(other.lsn, elsewhere);
             ck_assert(ledger_holds(&other));
             ck_assert(ledger_holds(&record)); /* still where it was */

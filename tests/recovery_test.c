@@ -349,7 +349,7 @@ START_TEST(a_quarantined_saga_without_an_end_holds_up_nobodys_mark) {
     struct saga_record record;
     struct saga_fault fault;
     const uint64_t last = saga_log_durable(world.log);
-    ck_assert_int_eq(saga_log_read(world.log, last, &record, &fault), SAGA_OK);
+    ck_assert_int_eq(saga_log_read(world.log, NULL, last, &record, &fault), SAGA_OK);
     ck_assert_int_eq(record.fact, SAGA_OUTCOMES_TOLD);
     ck_assert_uint_eq(record.through_lsn, ended);
     ck_assert_uint_eq(world_stats().outcomes_open, 1); /* it may be taken back into service */

@@ -56,7 +56,8 @@ static const uint32_t shapes[SAGA_FACT_COUNT + 1] = {
     [SAGA_OPERATOR_ACTED] = VERB | KEY | PAYLOAD,
     [SAGA_ENDED] = OUTCOME,
     [SAGA_EPOCH_STARTED] = PAYLOAD,
-    [SAGA_OUTCOMES_TOLD] = THROUGH, /* of no saga: legal nowhere */
+    [SAGA_OUTCOMES_TOLD] = THROUGH,  /* of no saga: legal nowhere */
+    [SAGA_HISTORY_PURGED] = THROUGH, /* likewise */
 };
 
 /* A saga whose one step, the pivot, is out: every fact but the end can be told of some such one. */
@@ -247,6 +248,7 @@ START_TEST(a_record_out_of_its_place_is_refused) {
         WITH(true, record.fact = SAGA_DEFINITION_LOADED);
         WITH(true, record.fact = SAGA_OUTCOMES_TOLD);
         WITH(true, record = shaped(&memory.saga, SAGA_OUTCOMES_TOLD));
+        WITH(true, record = shaped(&memory.saga, SAGA_HISTORY_PURGED));
         WITH(true, record.fact = 0);
         WITH(true, record.fact = SAGA_FACT_COUNT + 1);
         WITH(true, record.fact = 255);

@@ -523,6 +523,7 @@ static const char *fold(struct saga *saga, const struct saga_plan *plan,
     case SAGA_DEFINITION_LOADED:
     case SAGA_STARTED:
     case SAGA_OUTCOMES_TOLD:
+    case SAGA_HISTORY_PURGED:
         break;
     }
     return NULL;

@@ -202,6 +202,7 @@ static const char *fact_word(const struct saga_record *record) {
     case SAGA_STARTED:
     case SAGA_EPOCH_STARTED:
     case SAGA_OUTCOMES_TOLD:
+    case SAGA_HISTORY_PURGED:
         break;
     }
     return saga_fact_name(fact);

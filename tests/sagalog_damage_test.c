@@ -225,7 +225,8 @@ END_TEST
 START_TEST(hostile_records_hurt_nobody) {
     static const uint8_t steps[] = {0, 5, 6, 254, SAGA_STEP_NONE};
     for (int fact = 1; fact < 256; fact += fact <= SAGA_FACT_COUNT + 1 ? 1 : 60) {
-        if (fact == SAGA_EPOCH_STARTED || fact == SAGA_OUTCOMES_TOLD) {
+        if (fact == SAGA_EPOCH_STARTED || fact == SAGA_OUTCOMES_TOLD ||
+            fact == SAGA_HISTORY_PURGED) {
             continue; /* of no saga */
         }
         struct saga_record record = record_of((uint8_t)fact, steps[fact % 5]);
@@ -274,17 +275,27 @@ START_TEST(hostile_records_hurt_nobody) {
 }
 END_TEST
 
-START_TEST(a_word_of_ends_to_come_is_refused) {
+static const struct {
+    uint8_t fact;
+    const char *refusal, *told;
+} words[] = {
+    {SAGA_OUTCOMES_TOLD, "record 7 (OUTCOMES_TOLD) cannot be",
+     "ends told up to record 18446744073709551615"},
+    {SAGA_HISTORY_PURGED, "record 7 (HISTORY_PURGED) cannot be",
+     "history purged up to record 18446744073709551615"},
+};
+
+START_TEST(a_word_of_what_is_to_come_is_refused) {
     struct saga_record record = {
-        .fact = SAGA_OUTCOMES_TOLD, .step = SAGA_STEP_NONE, .through_lsn = UINT64_MAX};
+        .fact = words[_i].fact, .step = SAGA_STEP_NONE, .through_lsn = UINT64_MAX};
     (void)record_append(scratch.path, record);
     static const char *const commands[] = {"list", "stats", "verify"};
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         ck_assert_int_eq(SAGALOG(scratch.path, commands[i]), 7);
-        expect_in(complained, "record 7 (OUTCOMES_TOLD) cannot be");
+        expect_in(complained, words[_i].refusal);
     }
     ck_assert_int_eq(SAGALOG(scratch.path, "tail"), 0); /* what can be read is shown */
-    expect_in(printed, "ends told up to record 18446744073709551615");
+    expect_in(printed, words[_i].told);
 }
 END_TEST
 
@@ -389,7 +400,7 @@ int main(void) {
     tcase_add_test(tests, records_that_are_not_linked_are_found_all_the_same);
     tcase_add_test(tests, a_saga_without_a_definition_is_shown_by_numbers);
     tcase_add_test(tests, hostile_records_hurt_nobody);
-    tcase_add_test(tests, a_word_of_ends_to_come_is_refused);
+    tcase_add_loop_test(tests, a_word_of_what_is_to_come_is_refused, 0, 2);
     tcase_add_test(tests, a_time_that_cannot_be_is_refused);
     tcase_add_test(tests, what_is_left_of_a_damaged_log_can_be_had);
     tcase_add_test(tests, a_log_that_is_refused_says_why);

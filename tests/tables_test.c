@@ -204,6 +204,65 @@ START_TEST(ended_sagas_stand_by_outcome_and_then_by_age) {
 }
 END_TEST
 
+/* Of the records' codec there is a test of its own: here it is the key that must match. */
+START_TEST(a_kept_record_is_read_as_it_was_written) {
+    const struct saga_record record = {.lsn = 0x0102030405060708,
+                                       .previous_lsn = 0x0102030405060707,
+                                       .saga = done.id,
+                                       .fact = SAGA_ENDED,
+                                       .step = SAGA_STEP_NONE,
+                                       .epoch = 3,
+                                       .outcome = SAGA_COMPLETED};
+    uint8_t name[SAGA_KEPT_KEY_BYTES];
+    uint8_t bytes[256];
+    struct saga_record read;
+    saga_kept_key(&record.saga, record.lsn, name);
+    ck_assert_mem_eq(name, done.id.bytes, 16);
+    ck_assert_mem_eq(name + 16, "\1\2\3\4\5\6\7\10", 8);
+    const size_t size = saga_record_encode(&record, bytes);
+    ck_assert_int_eq(saga_kept_row_decode(&read, of(name, sizeof name), of(bytes, size)),
+                     SAGA_RECORD_OK);
+    ck_assert_uint_eq(read.lsn, record.lsn);
+    ck_assert_uint_eq(read.previous_lsn, record.previous_lsn);
+    ck_assert_int_eq(read.outcome, SAGA_COMPLETED);
+    for (size_t cut = 0; cut < size; cut++) {
+        ck_assert_int_ne(saga_kept_row_decode(&read, of(name, sizeof name), of(bytes, cut)),
+                         SAGA_RECORD_OK);
+    }
+    ck_assert_int_eq(saga_kept_row_decode(&read, of(name, sizeof name - 1), of(bytes, size)),
+                     SAGA_RECORD_MALFORMED);
+    for (size_t i = 0; i < 17; i++) { /* another saga's; or before the one before it */
+        name[i]--;
+        ck_assert_int_eq(saga_kept_row_decode(&read, of(name, sizeof name), of(bytes, size)),
+                         SAGA_RECORD_MALFORMED);
+        name[i]++;
+    }
+}
+END_TEST
+
+START_TEST(a_definition_is_read_as_it_was_written) {
+    struct saga_record record = {
+        .lsn = 9, .fact = SAGA_DEFINITION_LOADED, .step = SAGA_STEP_NONE, .epoch = 3};
+    uint8_t name[SAGA_DEFINITION_KEY_BYTES];
+    uint8_t bytes[256];
+    struct saga_record read;
+    saga_definition_key(record.lsn, name);
+    ck_assert_mem_eq(name, "\0\0\0\0\0\0\0\11", 8);
+    size_t size = saga_record_encode(&record, bytes);
+    ck_assert_int_eq(saga_definition_row_decode(&read, of(name, sizeof name), of(bytes, size)),
+                     SAGA_RECORD_OK);
+    ck_assert_uint_eq(read.lsn, 9);
+    ck_assert_int_eq(saga_definition_row_decode(&read, of(name, 7), of(bytes, size)),
+                     SAGA_RECORD_MALFORMED);
+    ck_assert_int_ne(saga_definition_row_decode(&read, of(name, sizeof name), of(bytes, size - 1)),
+                     SAGA_RECORD_OK);
+    record.fact = SAGA_EPOCH_STARTED;
+    size = saga_record_encode(&record, bytes);
+    ck_assert_int_eq(saga_definition_row_decode(&read, of(name, sizeof name), of(bytes, size)),
+                     SAGA_RECORD_MALFORMED);
+}
+END_TEST
+
 /* The bytes of the format, as tables.h lays them out: once versions are in use, they are for ever.
  */
 START_TEST(the_bytes_are_those_of_the_format) {
@@ -264,6 +323,8 @@ int main(void) {
     tcase_add_test(tests, open_rows_that_are_cut_grown_or_newer_are_refused);
     tcase_add_test(tests, an_ended_saga_is_read_as_it_was_written);
     tcase_add_test(tests, ended_sagas_stand_by_outcome_and_then_by_age);
+    tcase_add_test(tests, a_kept_record_is_read_as_it_was_written);
+    tcase_add_test(tests, a_definition_is_read_as_it_was_written);
     tcase_add_test(tests, the_bytes_are_those_of_the_format);
     suite_add_tcase(suite, tests);
     return check_run(suite);

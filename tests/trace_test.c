@@ -228,6 +228,8 @@ START_TEST(every_fact_has_words) {
     ck_assert_str_eq(words(record), "daemon started (epoch 7)");
     record = (struct saga_record){.fact = SAGA_OUTCOMES_TOLD, .through_lsn = 70};
     ck_assert_str_eq(words(record), "ends told up to record 70");
+    record = (struct saga_record){.fact = SAGA_HISTORY_PURGED, .through_lsn = 71};
+    ck_assert_str_eq(words(record), "history purged up to record 71");
     record = (struct saga_record){.fact = 77};
     ck_assert_str_eq(words(record), "fact 77, which this version does not know");
 }

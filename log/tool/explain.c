@@ -44,7 +44,7 @@ static enum saga_error find_epoch(struct saga_log_reader *reader,
     scene->epoch_ms = checkpoint.epoch_ms;
     for (uint64_t lsn = saga_log_reader_last(reader);
          lsn > checkpoint.lsn && lsn >= saga_log_reader_first(reader); lsn--) {
-        const enum saga_error error = saga_log_reader_read(reader, lsn, &record, fault);
+        const enum saga_error error = saga_log_reader_read(reader, NULL, lsn, &record, fault);
         if (error != SAGA_OK) {
             return error;
         }

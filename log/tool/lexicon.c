@@ -85,7 +85,7 @@ static const struct saga_definition *learn(struct saga_lexicon *lexicon,
     lexicon->known = grown;
     struct known *known = &grown[lexicon->known_count++];
     *known = (struct known){.lsn = lsn};
-    if (saga_log_reader_read(reader, lsn, &record, NULL) == SAGA_OK ||
+    if (saga_log_reader_read(reader, NULL, lsn, &record, NULL) == SAGA_OK ||
         read_row(reader, lsn, &record) == SAGA_OK) {
         known->definition = parse(&record);
     }
@@ -121,7 +121,8 @@ static uint64_t look_back(struct saga_log_reader *reader, const struct saga_reco
     /* Ends: the reader refuses a record that does not lead backwards. */
     while (earlier.fact != SAGA_STARTED) {
         if (earlier.previous_lsn == 0 ||
-            saga_log_reader_read(reader, earlier.previous_lsn, &earlier, NULL) != SAGA_OK ||
+            saga_log_reader_read(reader, &record->saga, earlier.previous_lsn, &earlier, NULL) !=
+                SAGA_OK ||
             !same_saga(&earlier.saga, &record->saga)) {
             return 0;
         }

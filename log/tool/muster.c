@@ -126,9 +126,10 @@ uint64_t saga_muster_total(const struct saga_muster *muster) {
 
 /* As recovery judges it: no daemon starts with such a record. */
 static enum saga_error check_own(const struct saga_record *record, struct saga_fault *fault) {
-    const bool told = record->fact == SAGA_OUTCOMES_TOLD &&
-                      (record->through_lsn == 0 || record->through_lsn >= record->lsn);
-    if (!told && record->at_ms >= 0 && record->at_ms <= SAGA_CLOCK_MS_MAX) {
+    const bool speaks = record->fact == SAGA_OUTCOMES_TOLD || record->fact == SAGA_HISTORY_PURGED;
+    const bool impossible =
+        speaks && (record->through_lsn == 0 || record->through_lsn >= record->lsn);
+    if (!impossible && record->at_ms >= 0 && record->at_ms <= SAGA_CLOCK_MS_MAX) {
         return SAGA_OK;
     }
     return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
@@ -141,7 +142,7 @@ static enum saga_error check_own(const struct saga_record *record, struct saga_f
 static enum saga_error read_back(struct saga_muster *muster, struct saga_record *record,
                                  struct saga_fault *fault) {
     const enum saga_error error =
-        saga_log_reader_read(muster->reader, muster->next_lsn, record, fault);
+        saga_log_reader_read(muster->reader, NULL, muster->next_lsn, record, fault);
     if (error != SAGA_OK) {
         return error;
     }

@@ -245,8 +245,9 @@ static enum saga_error take_epoch(struct saga_story *story, struct saga_log_read
     if (saga == NULL || saga->outcome != 0) {
         return SAGA_OK;
     }
-    for (uint64_t lsn = at_lsn; lsn > saga->last_lsn; lsn--) {
-        const enum saga_error error = saga_log_reader_read(reader, lsn, &record, fault);
+    for (uint64_t lsn = at_lsn; lsn > saga->last_lsn && lsn >= saga_log_reader_first(reader);
+         lsn--) {
+        const enum saga_error error = saga_log_reader_read(reader, NULL, lsn, &record, fault);
         if (error != SAGA_OK || record.epoch <= saga->epoch) {
             return error;
         }

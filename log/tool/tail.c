@@ -140,7 +140,7 @@ static enum saga_error skip_to_end(struct tail *tail) {
     for (; lsn >= scan->next_lsn && lsn > 0 && left > 0 && error == SAGA_OK; lsn--) {
         struct saga_record record;
         error = session->filter.saga != NULL
-                    ? saga_log_reader_read(scan->reader, lsn, &record, &tail->session->fault)
+                    ? saga_log_reader_read(scan->reader, NULL, lsn, &record, &tail->session->fault)
                     : SAGA_OK;
         if (error == SAGA_OK && (session->filter.saga == NULL || is_wanted(tail, &record))) {
             left--;

@@ -26,6 +26,7 @@ bool saga_trace_is_cause(const struct saga_record *record) {
     case SAGA_OPERATOR_ACTED:
     case SAGA_EPOCH_STARTED:
     case SAGA_OUTCOMES_TOLD:
+    case SAGA_HISTORY_PURGED:
         break;
     }
     return true;
@@ -265,6 +266,9 @@ void saga_trace_write(FILE *out, const struct saga_record *record,
         return;
     case SAGA_OUTCOMES_TOLD:
         (void)fprintf(out, "ends told up to record %" PRIu64, record->through_lsn);
+        return;
+    case SAGA_HISTORY_PURGED:
+        (void)fprintf(out, "history purged up to record %" PRIu64, record->through_lsn);
         return;
     }
     (void)fprintf(out, "fact %u, which this version does not know", record->fact);

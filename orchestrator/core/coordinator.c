@@ -715,7 +715,8 @@ enum saga_replay saga_coordinator_replay(struct saga_coordinator *coordinator,
         return SAGA_REPLAYED; /* the caller defines it */
     case SAGA_EPOCH_STARTED:
         return replay_epoch(coordinator, record);
-    case SAGA_OUTCOMES_TOLD: /* of ends that are in the log, or nothing it says can be gone by */
+    case SAGA_OUTCOMES_TOLD:  /* of ends that are in the log, or nothing it says can be gone by */
+    case SAGA_HISTORY_PURGED: /* likewise: of records that were there */
         return record->through_lsn != 0 && record->through_lsn < record->lsn ? SAGA_REPLAYED
                                                                              : SAGA_REPLAY_ILLEGAL;
     case SAGA_STARTED:

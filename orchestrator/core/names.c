@@ -20,13 +20,14 @@ const char *saga_fact_name(uint8_t fact) {
         [SAGA_ENDED] = "SAGA_ENDED",
         [SAGA_EPOCH_STARTED] = "EPOCH_STARTED",
         [SAGA_OUTCOMES_TOLD] = "OUTCOMES_TOLD",
+        [SAGA_HISTORY_PURGED] = "HISTORY_PURGED",
     };
     return NAME(names, fact);
 }
 
 bool saga_fact_is_of_log(uint8_t fact) {
     return fact == SAGA_DEFINITION_LOADED || fact == SAGA_EPOCH_STARTED ||
-           fact == SAGA_OUTCOMES_TOLD;
+           fact == SAGA_OUTCOMES_TOLD || fact == SAGA_HISTORY_PURGED;
 }
 
 const char *saga_verdict_name(uint8_t verdict) {

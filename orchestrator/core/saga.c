@@ -36,6 +36,7 @@ static const uint16_t fields[SAGA_FACT_COUNT + 1] = {
     [SAGA_ENDED] = HAS_OUTCOME,
     [SAGA_EPOCH_STARTED] = MAY_PAYLOAD,
     [SAGA_OUTCOMES_TOLD] = HAS_THROUGH,
+    [SAGA_HISTORY_PURGED] = HAS_THROUGH,
 };
 
 /* What an operator does to one step names it; a verdict may come with a result. */

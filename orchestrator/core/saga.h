@@ -73,11 +73,12 @@ enum saga_fact {
     SAGA_ENDED = 13,               /* with the outcome */
     SAGA_EPOCH_STARTED = 14,       /* a daemon's start; folded into every open saga */
     SAGA_OUTCOMES_TOLD = 15,       /* who was to be told of the ends up to a position knows them */
+    SAGA_HISTORY_PURGED = 16,      /* what stands up to a position is gone, but for what is kept */
 };
-#define SAGA_FACT_COUNT 15
+#define SAGA_FACT_COUNT 16
 
 /* True if the fact is one of the log itself and belongs to no saga: a definition, a
- * daemon's start, which ends were told. */
+ * daemon's start, which ends were told, what was purged. */
 SAGA_CHECKED bool saga_fact_is_of_log(uint8_t fact);
 
 enum saga_verdict {
@@ -146,7 +147,7 @@ struct saga_record {
     int64_t at_ms;           /* the engine's clock: ms since 1970 UTC, never backwards */
     int64_t wall_ms;         /* what the wall clock said; for readers only */
     uint64_t definition_lsn; /* STARTED: where its DEFINITION_LOADED stands */
-    uint64_t through_lsn;    /* OUTCOMES_TOLD: of every saga that ended up to here */
+    uint64_t through_lsn;    /* OUTCOMES_TOLD, HISTORY_PURGED: up to where they speak */
     uint32_t epoch;          /* the daemon's start that wrote it, from 1 */
     uint32_t attempt;        /* from 1 */
     uint16_t incarnation;

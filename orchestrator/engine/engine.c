@@ -100,7 +100,8 @@ static bool dispatch(struct saga_engine *engine, const struct pending *pending) 
     const struct saga_definition_step *planned = &definition->steps[id->step];
     struct saga_record record;
     struct saga_fault fault;
-    if (saga_log_read(engine->log, pending->command.command_lsn, &record, &fault) != SAGA_OK) {
+    if (saga_log_read(engine->log, &id->saga, pending->command.command_lsn, &record, &fault) !=
+        SAGA_OK) {
         saga_turn_give_up(&fault);
     }
     struct saga_dispatch out = {

@@ -36,11 +36,12 @@ static bool adds_content(const struct saga_record *record) {
 }
 
 /* Walks back to the latest body; gives its LSN. */
-static enum saga_error find_body(struct saga_log *log, uint64_t lsn, uint64_t *body_lsn,
-                                 struct since *since, struct saga_fault *fault) {
+static enum saga_error find_body(struct saga_log *log, const struct saga_id *saga, uint64_t lsn,
+                                 uint64_t *body_lsn, struct since *since,
+                                 struct saga_fault *fault) {
     for (;;) {
         struct saga_record record;
-        enum saga_error error = saga_log_read(log, lsn, &record, fault);
+        enum saga_error error = saga_log_read(log, saga, lsn, &record, fault);
         if (error != SAGA_OK) {
             return error;
         }
@@ -60,11 +61,11 @@ static enum saga_error find_body(struct saga_log *log, uint64_t lsn, uint64_t *b
     }
 }
 
-static enum saga_error merge(struct saga_log *log, uint64_t lsn, char **body, size_t *size,
-                             struct saga_fault *fault) {
+static enum saga_error merge(struct saga_log *log, const struct saga_id *saga, uint64_t lsn,
+                             char **body, size_t *size, struct saga_fault *fault) {
     struct saga_record record;
     json_t *reply = NULL;
-    enum saga_error error = saga_log_read(log, lsn, &record, fault);
+    enum saga_error error = saga_log_read(log, saga, lsn, &record, fault);
     if (error != SAGA_OK) {
         return error;
     }
@@ -90,10 +91,10 @@ static enum saga_error merge(struct saga_log *log, uint64_t lsn, char **body, si
     return error;
 }
 
-static enum saga_error copy_body(struct saga_log *log, uint64_t lsn, char **body, size_t *size,
-                                 struct saga_fault *fault) {
+static enum saga_error copy_body(struct saga_log *log, const struct saga_id *saga, uint64_t lsn,
+                                 char **body, size_t *size, struct saga_fault *fault) {
     struct saga_record record;
-    enum saga_error error = saga_log_read(log, lsn, &record, fault);
+    enum saga_error error = saga_log_read(log, saga, lsn, &record, fault);
     if (error != SAGA_OK) {
         return error;
     }
@@ -106,22 +107,23 @@ static enum saga_error copy_body(struct saga_log *log, uint64_t lsn, char **body
     return SAGA_OK;
 }
 
-enum saga_error saga_render(struct saga_log *log, enum saga_operation operation, uint64_t last_lsn,
-                            void **body, size_t *size, struct saga_fault *fault) {
+enum saga_error saga_render(struct saga_log *log, const struct saga_id *saga,
+                            enum saga_operation operation, uint64_t last_lsn, void **body,
+                            size_t *size, struct saga_fault *fault) {
     struct since since = {0};
     char *text = NULL;
     uint64_t body_lsn = 0;
-    enum saga_error error = find_body(log, last_lsn, &body_lsn, &since, fault);
+    enum saga_error error = find_body(log, saga, last_lsn, &body_lsn, &since, fault);
     if (error == SAGA_OK) {
-        error = copy_body(log, body_lsn, &text, size, fault);
+        error = copy_body(log, saga, body_lsn, &text, size, fault);
     }
     while (error == SAGA_OK && since.count > 0) {
-        error = merge(log, since.lsns[--since.count], &text, size, fault);
+        error = merge(log, saga, since.lsns[--since.count], &text, size, fault);
     }
     if (error == SAGA_OK && *size > SAGA_RENDER_BYTES_MAX && operation != SAGA_ACTION) {
         free(text);
         text = NULL;
-        error = copy_body(log, body_lsn, &text, size, fault);
+        error = copy_body(log, saga, body_lsn, &text, size, fault);
     }
     if (error == SAGA_OK && *size > SAGA_RENDER_BYTES_MAX) {
         error =

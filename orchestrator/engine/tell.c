@@ -11,11 +11,11 @@
 /* So long after an end was told it may be that only memory says so. */
 #define MARK_MS 1000
 
-/* A record of the log. */
-static void read_record(const struct saga_engine *engine, uint64_t lsn,
+/* A record of a saga. */
+static void read_record(const struct saga_engine *engine, const struct saga_id *saga, uint64_t lsn,
                         struct saga_record *record) {
     struct saga_fault fault;
-    if (saga_log_read(engine->log, lsn, record, &fault) != SAGA_OK) {
+    if (saga_log_read(engine->log, saga, lsn, record, &fault) != SAGA_OK) {
         saga_turn_give_up(&fault);
     }
 }
@@ -30,7 +30,7 @@ void saga_turn_ask(struct saga_engine *engine, const struct saga_id *id, struct 
     }
     if (outcome != NULL && outcome->started_lsn != 0) {
         struct saga_record started;
-        read_record(engine, outcome->started_lsn, &started);
+        read_record(engine, id, outcome->started_lsn, &started);
         if (started.content.size == asker.size &&
             memcmp(started.content.data, asker.data, asker.size) == 0) {
             return; /* the same: a message that was delivered again */
@@ -45,10 +45,10 @@ void saga_turn_ask(struct saga_engine *engine, const struct saga_id *id, struct 
 static bool give(struct saga_engine *engine, const struct saga_owed *outcome) {
     struct saga_record record;
     struct saga_bytes asker = {.data = outcome->again, .size = outcome->again_size};
-    read_record(engine, outcome->ended_lsn, &record);
+    read_record(engine, &outcome->saga, outcome->ended_lsn, &record);
     const char *status = saga_outcome_name(record.outcome);
     if (outcome->started_lsn != 0 && outcome->given == 0) {
-        read_record(engine, outcome->started_lsn, &record);
+        read_record(engine, &outcome->saga, outcome->started_lsn, &record);
         asker = record.content;
     }
     if (!engine->outlet.ended(engine->outlet.context, &outcome->saga, status, asker)) {

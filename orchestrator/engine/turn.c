@@ -137,6 +137,7 @@ static unsigned kind_of(const struct saga_record *record) {
     case SAGA_OPERATOR_ACTED:
     case SAGA_ENDED:
     case SAGA_OUTCOMES_TOLD:
+    case SAGA_HISTORY_PURGED:
         break;
     }
     return 0;
@@ -198,8 +199,9 @@ static void evaluate(struct saga_engine *engine, const struct evaluation *evalua
     input.event.type = SAGA_INPUT_RENDERED;
     input.event.step = evaluation->step;
     input.event.operation = evaluation->operation;
-    input.event.failed = saga_render(engine->log, (enum saga_operation)evaluation->operation,
-                                     evaluation->last_lsn, &body, &size, &fault) != SAGA_OK;
+    input.event.failed =
+        saga_render(engine->log, &evaluation->saga, (enum saga_operation)evaluation->operation,
+                    evaluation->last_lsn, &body, &size, &fault) != SAGA_OK;
     input.event.payload = (struct saga_bytes){.data = body, .size = (uint32_t)size};
     saga_coordinator_step(engine->coordinator, &input, &update);
     assert(update.answer == SAGA_ANSWER_TAKEN); /* nothing came between question and answer */

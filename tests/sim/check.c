@@ -163,6 +163,7 @@ void sim_check_begin(void) {
     draining_life = 0;
     restless = 0;
     check_told_begin();
+    check_history_begin();
 }
 
 /* -------------------------------------------------------------------- starts */
@@ -338,6 +339,8 @@ void sim_check_record(const struct saga_record *record) {
         load_definition(record);
     } else if (record->fact == SAGA_OUTCOMES_TOLD) {
         check_told_mark(record);
+    } else if (record->fact == SAGA_HISTORY_PURGED) {
+        check_history_mark(record);
     } else if (record->fact == SAGA_EPOCH_STARTED) {
         epoch = record->epoch;
         life_of_epoch = sim_daemon_life();

@@ -21,6 +21,10 @@ void sim_check_begin(void);
 
 void sim_check_record(const struct saga_record *record);
 void sim_check_committed(void);
+/* A record is gone with its block, and is `kept` beside the log. */
+void sim_check_dropped(const struct saga_record *record, bool kept);
+/* The log begins with this record, after a commit. */
+void sim_check_base(uint64_t base_lsn);
 
 /* Now and then: the engine's time. */
 void sim_check_now(int64_t now_ms);

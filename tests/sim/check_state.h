@@ -163,6 +163,10 @@ void check_told_mark(const struct saga_record *record);
 /* Nothing moves any more: everybody was. */
 void check_all_told(void);
 
+/* What is gone (check_history.c): a record says up to where. */
+void check_history_begin(void);
+void check_history_mark(const struct saga_record *record);
+
 /* At the engine's time `now_ms`: nothing is overdue. */
 void check_overdue(const struct check_saga *saga, int64_t now_ms);
 

@@ -394,6 +394,7 @@ void check_story(struct check_saga *saga, const struct saga_record *record) {
     case SAGA_DEFINITION_LOADED:
     case SAGA_EPOCH_STARTED:
     case SAGA_OUTCOMES_TOLD:
+    case SAGA_HISTORY_PURGED:
         break;
     }
     check_fail("L4", &scene, "no record of a saga's story");

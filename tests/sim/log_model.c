@@ -13,6 +13,7 @@
 #include "marks.h"
 #include "record.h"
 #include "swarm.h"
+#include "tables.h"
 #include "trace.h"
 
 #define DISK_BYTES  ((size_t)1 << 30) /* of addresses; what is written is used */
@@ -51,7 +52,9 @@ static struct {
     uint8_t *bytes;
     struct place blocks[BLOCKS_MAX];
     size_t block_count;
-    size_t used; /* bytes of durable blocks */
+    size_t dropped;    /* of these, the first ones */
+    size_t used;       /* bytes of durable blocks */
+    uint64_t base_lsn; /* of the first block that is not dropped */
     uint64_t last_lsn;
     uint32_t epoch;
     uint64_t commits;
@@ -68,6 +71,8 @@ struct saga_log {
     uint32_t batch_records;
     bool failed;
     struct saga_checkpoint checkpoint; /* with the batch */
+    size_t dropped;                    /* likewise */
+    uint64_t first_block_last;         /* what saga_log_first_block() has just said; 0: nothing */
     struct saga_log_usage usage;
 };
 
@@ -104,6 +109,8 @@ void sim_disk_begin(void) {
     rows.slicing = false;
     disk.block_count = 0;
     disk.used = 0;
+    disk.dropped = 0;
+    disk.base_lsn = 1;
     disk.last_lsn = 0;
     disk.epoch = 0;
     disk.commits = 0;
@@ -115,6 +122,7 @@ struct saga_log *sim_disk_open(void) {
     the_log.epoch = disk.epoch;
     the_log.batch_used = disk.used;
     the_log.checkpoint = rows.checkpoint;
+    the_log.dropped = disk.dropped;
     rows.change_count = 0;
     if (rows.checkpoint.lsn > 0) {
         sim_mark(SIM_MARK_CHECKPOINT_BEGUN);
@@ -189,8 +197,18 @@ static void lend(struct saga_record *record) {
     record->payload.data = lent[place];
 }
 
-enum saga_error saga_log_read(struct saga_log *log, uint64_t lsn, struct saga_record *record,
-                              struct saga_fault *fault) {
+static enum saga_error read_kept(const struct saga_id *saga, uint64_t lsn,
+                                 struct saga_record *record, struct saga_fault *fault);
+
+enum saga_error saga_log_read(struct saga_log *log, const struct saga_id *saga, uint64_t lsn,
+                              struct saga_record *record, struct saga_fault *fault) {
+    if (lsn != 0 && lsn < disk.base_lsn) {
+        const enum saga_error error = read_kept(saga, lsn, record, fault);
+        if (error == SAGA_OK) {
+            lend(record);
+        }
+        return error;
+    }
     if (lsn == 0 || lsn >= log->next_lsn) {
         return saga_fault_set(fault, SAGA_ERROR_NOT_FOUND, "no record %llu",
                               (unsigned long long)lsn);
@@ -350,6 +368,98 @@ static void apply_change(const struct row *change) {
     rows.rows[at] = *change;
 }
 
+/* ------------------------------------------------------- blocks that go */
+
+/* A row with exactly this key; NULL: none. */
+static const struct row *row_at(enum saga_log_table table, struct saga_bytes key) {
+    const size_t at = find_row((uint8_t)table, key);
+    return at < rows.count && compare_rows(&rows.rows[at], (uint8_t)table, key) == 0
+               ? &rows.rows[at]
+               : NULL;
+}
+
+static enum saga_error read_kept(const struct saga_id *saga, uint64_t lsn,
+                                 struct saga_record *record, struct saga_fault *fault) {
+    uint8_t bytes[SAGA_KEPT_KEY_BYTES];
+    struct saga_bytes key = {.data = bytes};
+    const struct row *row;
+    enum saga_record_error damage = SAGA_RECORD_OK;
+    if (saga != NULL) {
+        saga_kept_key(saga, lsn, bytes);
+        key.size = SAGA_KEPT_KEY_BYTES;
+        row = row_at(SAGA_TABLE_KEPT, key);
+    } else {
+        saga_definition_key(lsn, bytes);
+        key.size = SAGA_DEFINITION_KEY_BYTES;
+        row = row_at(SAGA_TABLE_DEFINITIONS, key);
+    }
+    if (row == NULL) {
+        return saga_fault_set(fault, SAGA_ERROR_NOT_FOUND, "record %llu was purged",
+                              (unsigned long long)lsn);
+    }
+    damage = saga != NULL ? saga_kept_row_decode(record, row->key, row->value)
+                          : saga_definition_row_decode(record, row->key, row->value);
+    if (damage != SAGA_RECORD_OK) {
+        sim_violation("X5", "record %llu was kept, and cannot be read back: %s",
+                      (unsigned long long)lsn, saga_record_error_text(damage));
+    }
+    return SAGA_OK;
+}
+
+uint64_t saga_log_first_lsn(const struct saga_log *log) {
+    return log->dropped < disk.block_count ? disk.blocks[log->dropped].first_lsn
+                                           : disk.last_lsn + 1;
+}
+
+enum saga_error saga_log_first_block(struct saga_log *log, uint64_t *last_lsn,
+                                     struct saga_fault *fault) {
+    (void)fault;
+    log->first_block_last = 0;
+    if (log->dropped == disk.block_count) {
+        return SAGA_ERROR_NOT_FOUND;
+    }
+    const struct place *place = &disk.blocks[log->dropped];
+    *last_lsn = log->first_block_last = place->first_lsn + place->count - 1;
+    return SAGA_OK;
+}
+
+void saga_log_drop_block(struct saga_log *log, uint64_t last_lsn) {
+    if (log->failed) {
+        sim_violation("X6", "the daemon goes on after a commit that failed");
+    }
+    assert(last_lsn != 0 && last_lsn == log->first_block_last);
+    assert(last_lsn <= log->checkpoint.lsn);
+    log->dropped++;
+    log->first_block_last = 0;
+}
+
+void saga_log_keep(struct saga_log *log, const struct saga_record *record) {
+    static uint8_t bytes[SAGA_ROW_VALUE_BYTES_MAX];
+    uint8_t key[SAGA_KEPT_KEY_BYTES];
+    assert(saga_record_size_max(record) <= sizeof bytes);
+    const size_t size = saga_record_encode(record, bytes);
+    saga_kept_key(&record->saga, record->lsn, key);
+    change_row(log, SAGA_TABLE_KEPT, false, (struct saga_bytes){.data = key, .size = sizeof key},
+               (struct saga_bytes){.data = bytes, .size = (uint32_t)size});
+}
+
+/* What goes is looked at once more: the bytes stay, for the checker alone. */
+static void drop_blocks(const struct saga_log *log) {
+    for (; disk.dropped < log->dropped; disk.dropped++) {
+        const struct place *place = &disk.blocks[disk.dropped];
+        for (uint64_t lsn = place->first_lsn; lsn < place->first_lsn + place->count; lsn++) {
+            struct saga_record record;
+            uint8_t key[SAGA_KEPT_KEY_BYTES];
+            sim_disk_read(lsn, &record);
+            saga_kept_key(&record.saga, lsn, key);
+            const bool kept = row_at(SAGA_TABLE_KEPT,
+                                     (struct saga_bytes){.data = key, .size = sizeof key}) != NULL;
+            sim_check_dropped(&record, kept);
+        }
+    }
+    disk.base_lsn = saga_log_first_lsn(log);
+}
+
 static void make_rows_durable(const struct saga_log *log) {
     for (size_t i = 0; i < rows.change_count; i++) {
         const struct row *change = &rows.changes[i];
@@ -377,13 +487,18 @@ static void make_durable(struct saga_log *log) {
     log->batch_blocks = 0;
     log->batch_records = 0;
     make_rows_durable(log);
+    const size_t dropped = disk.dropped;
     disk.commits++;
     for (uint64_t lsn = first_lsn; lsn <= disk.last_lsn; lsn++) {
         struct saga_record record;
         sim_disk_read(lsn, &record);
         sim_check_record(&record);
     }
+    if (log->dropped > dropped) {
+        drop_blocks(log);
+    }
     sim_check_committed();
+    sim_check_base(disk.base_lsn);
 }
 
 enum saga_error saga_log_flush(struct saga_log *log, struct saga_fault *fault) {
@@ -394,7 +509,7 @@ enum saga_error saga_log_flush(struct saga_log *log, struct saga_fault *fault) {
     if (log->writing) {
         close_block(log);
     }
-    if (log->batch_records == 0 && rows.change_count == 0 &&
+    if (log->batch_records == 0 && rows.change_count == 0 && log->dropped == disk.dropped &&
         log->checkpoint.lsn == rows.checkpoint.lsn) {
         return SAGA_OK;
     }
@@ -419,7 +534,7 @@ enum saga_error saga_log_flush(struct saga_log *log, struct saga_fault *fault) {
 
 void saga_log_usage(struct saga_log *log, struct saga_log_usage *usage) {
     *usage = log->usage;
-    usage->records = disk.last_lsn;
+    usage->records = disk.last_lsn - disk.base_lsn + 1;
 }
 
 uint32_t saga_log_full_percent(struct saga_log *log) {
@@ -433,7 +548,8 @@ enum saga_error saga_log_reader_open(struct saga_log *log, struct saga_log_reade
                                      struct saga_fault *fault) {
     (void)log;
     (void)fault;
-    the_reader = (struct saga_log_reader){.first = 1, .last = disk.last_lsn, .position = 1};
+    the_reader = (struct saga_log_reader){
+        .first = disk.base_lsn, .last = disk.last_lsn, .position = disk.base_lsn};
     *reader = &the_reader;
     return SAGA_OK;
 }
@@ -457,7 +573,7 @@ void saga_log_reader_seek(struct saga_log_reader *reader, uint64_t lsn) {
 enum saga_error saga_log_reader_next(struct saga_log_reader *reader, struct saga_record *record,
                                      struct saga_fault *fault) {
     (void)fault;
-    if (reader->position > reader->last) {
+    if (reader->position < reader->first || reader->position > reader->last) {
         return SAGA_ERROR_NOT_FOUND;
     }
     if (reader->position % 64 == 1 && sim_fault(SIM_FAULT_KILL_REPLAY)) {
@@ -467,8 +583,12 @@ enum saga_error saga_log_reader_next(struct saga_log_reader *reader, struct saga
     return SAGA_OK;
 }
 
-enum saga_error saga_log_reader_read(struct saga_log_reader *reader, uint64_t lsn,
-                                     struct saga_record *record, struct saga_fault *fault) {
+enum saga_error saga_log_reader_read(struct saga_log_reader *reader, const struct saga_id *saga,
+                                     uint64_t lsn, struct saga_record *record,
+                                     struct saga_fault *fault) {
+    if (lsn != 0 && lsn < reader->first) {
+        return read_kept(saga, lsn, record, fault);
+    }
     if (lsn < reader->first || lsn > reader->last) {
         return saga_fault_set(fault, SAGA_ERROR_NOT_FOUND, "no record %llu",
                               (unsigned long long)lsn);
@@ -483,7 +603,8 @@ enum saga_error saga_log_committed(struct saga_log *log, struct saga_log_reader 
                                    struct saga_fault *fault) {
     (void)log;
     (void)fault;
-    committed = (struct saga_log_reader){.first = 1, .last = disk.last_lsn, .position = 1};
+    committed = (struct saga_log_reader){
+        .first = disk.base_lsn, .last = disk.last_lsn, .position = disk.base_lsn};
     *reader = &committed;
     return SAGA_OK;
 }
