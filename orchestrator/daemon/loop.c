@@ -19,10 +19,11 @@
 #define SWEEP_MS 30000
 
 /* After a batch of at least so many requests, from no more than this share of the open
- * sagas, the next one is gathered, for as long as the commit took, and no longer than this. */
+ * sagas, the next one is gathered, for twice as long as the commit took, and no longer than this.
+ */
 #define GATHER_REQUESTS_MIN 8
 #define GATHER_OPEN_SHARE   4
-#define GATHER_NS_MAX       1000000
+#define GATHER_NS_MAX       2000000
 
 enum order { ORDER_RUN = 1, ORDER_DRAIN, ORDER_STOP };
 
@@ -76,8 +77,8 @@ static int64_t monotonic_ns(void) {
 
 /* Commits; then lets requests gather if many come, and from few of those that are at work. A commit
  * and what it lets go of cost about the same for ten as for a hundred: wake-ups, flushes, a write
- * to the broker. So where the processors are the limit, waiting as long as the commit took makes
- * everything faster; where all that is at work has just been heard of, nothing would come. */
+ * to the broker. So where the processors are the limit, waiting twice as long as the commit took
+ * makes everything faster; where all that is at work has just been heard of, nothing would come. */
 static void commit_and_gather(struct saga_loop *loop, struct saga_moment now) {
     const uint64_t taken = loop->taken;
     const int64_t begun_ns = monotonic_ns();
@@ -88,7 +89,8 @@ static void commit_and_gather(struct saga_loop *loop, struct saga_moment now) {
         return;
     }
     const int64_t took_ns = monotonic_ns() - begun_ns;
-    const struct timespec pause = {.tv_nsec = took_ns < GATHER_NS_MAX ? took_ns : GATHER_NS_MAX};
+    const struct timespec pause = {.tv_nsec =
+                                       2 * took_ns < GATHER_NS_MAX ? 2 * took_ns : GATHER_NS_MAX};
     (void)nanosleep(&pause, NULL);
 }
 
