@@ -212,7 +212,9 @@ START_TEST(a_stalled_reader_keeps_nobody) {
     const pid_t child = backup_start();
     int status;
     while (waitpid(child, &status, WNOHANG) == 0) {
-        scene_append(log, 1);
+        if (saga_log_full_percent(log) < 50) { /* however long the child takes to be given up */
+            scene_append(log, 1);
+        }
     }
     ck_assert_int_eq(status, 0);
     ck_assert_int_eq(deed->error, SAGA_ERROR_TIMEOUT);

@@ -179,6 +179,7 @@ START_TEST(who_asked_is_told_though_the_daemon_was_killed_while_it_ran) {
     begin(5);
     ask("k", INPUT);
     (void)snprintf(id, sizeof id, "%s", answer("saga.started", "id"));
+    fixture_await_messages("saga.start", 0); /* acknowledged: it does not come again itself */
     fixture_kill();
     fixture_start_connected();
     reply_done("parking.block", "done");
@@ -194,6 +195,7 @@ START_TEST(a_start_that_is_sent_again_after_a_restart_is_told_once) {
     begin(9);
     ask("k", INPUT);
     (void)snprintf(id, sizeof id, "%s", answer("saga.started", "id"));
+    fixture_await_messages("saga.start", 0); /* acknowledged: it does not come again itself */
     fixture_kill();
     ask("k", INPUT);
     fixture_start_connected();
@@ -217,6 +219,7 @@ static void die_of_the_end(int host, char id[API_ID_SIZE]) {
     (void)fixture_await_connected(true, 20000);
     ask("k", INPUT);
     (void)snprintf(id, API_ID_SIZE, "%s", answer("saga.started", "id"));
+    fixture_await_messages("saga.start", 0);
     reply_done("parking.block", "done");
     reply_done("parking.reserve", "done");
     ck_assert(daemon_await_end(&fixture_daemon, 20000));
