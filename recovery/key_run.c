@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bigendian.h"
+#include "ids.h"
 
 #define FORMAT      1
 #define HEAD_BYTES  24
@@ -303,16 +304,11 @@ static void put_block(struct saga_run_writer *writer, struct saga_log *log) {
     writer->held = 0;
 }
 
-/* A UUIDv7 begins with its time. */
-static int64_t time_of(const struct saga_id *id) {
-    return (int64_t)(saga_get64(id->bytes) >> 16);
-}
-
 void saga_run_writer_add(struct saga_run_writer *writer, struct saga_log *log,
                          const struct saga_start_key *key) {
     assert(writer->held == 0 ||
            saga_key_hash_compare(writer->keys[writer->held - 1].key_hash, key->key_hash) < 0);
-    const int64_t started_ms = time_of(&key->saga);
+    const int64_t started_ms = saga_id_ms(&key->saga);
     writer->run.newest_ms = started_ms > writer->run.newest_ms ? started_ms : writer->run.newest_ms;
     writer->run.key_count++;
     saga_key_filter_add(&writer->run.filter, key->key_hash);

@@ -37,8 +37,8 @@ static uint64_t place_of(const struct saga_key_table *table, const uint64_t key_
     return at;
 }
 
-const struct saga_start_key *saga_key_table_find(const struct saga_key_table *table,
-                                                 const uint64_t key_hash[2]) {
+struct saga_start_key *saga_key_table_use(struct saga_key_table *table,
+                                          const uint64_t key_hash[2]) {
     if (table->count == 0) {
         return NULL;
     }
@@ -46,6 +46,12 @@ const struct saga_start_key *saga_key_table_find(const struct saga_key_table *ta
     const bool found = at < table->place_count && !is_empty(&table->places[at]) &&
                        saga_key_hash_compare(table->places[at].key_hash, key_hash) == 0;
     return found ? &table->places[at] : NULL;
+}
+
+const struct saga_start_key *saga_key_table_find(const struct saga_key_table *table,
+                                                 const uint64_t key_hash[2]) {
+    struct saga_key_table same = *table;
+    return saga_key_table_use(&same, key_hash);
 }
 
 const struct saga_start_key *saga_key_table_next(const struct saga_key_table *table,

@@ -35,6 +35,9 @@ void saga_key_table_fini(struct saga_key_table *table);
 const struct saga_start_key *saga_key_table_find(const struct saga_key_table *table,
                                                  const uint64_t key_hash[2]);
 
+/* The same, for who puts another saga in its place. */
+struct saga_start_key *saga_key_table_use(struct saga_key_table *table, const uint64_t key_hash[2]);
+
 /* Adds a key that is not there. False: no memory; the table is as it was. */
 SAGA_CHECKED bool saga_key_table_add(struct saga_key_table *table,
                                      const struct saga_start_key *key);

@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "bigendian.h"
+#include "ids.h"
 #include "key_run.h"
 
 /* A row of the table `keys` that belongs to no run: 1 byte 0; the log's seed, 8 bytes. */
@@ -31,6 +32,8 @@ struct merge {
 struct saga_start_keys {
     uint64_t seed;
     bool seed_stored;
+    int64_t before_ms;             /* of keys that are forgotten */
+    uint64_t forgotten;            /* keys that have left the log */
     struct saga_key_table recent;  /* since the last cut */
     struct saga_key_table leaving; /* of that cut, until their run is durable */
     struct saga_key_run *runs;     /* owned; by ascending number */
@@ -131,6 +134,7 @@ enum saga_error saga_start_keys_open(struct saga_start_keys **keys, struct saga_
     }
     opened->seed = seed;
     opened->next_number = 1;
+    opened->before_ms = INT64_MIN;
     enum saga_error error = load_seed(opened, reader, fault);
     if (error == SAGA_OK) {
         error = load_runs(opened, reader, fault);
@@ -178,6 +182,17 @@ void saga_start_keys_hash(const struct saga_start_keys *keys, struct saga_bytes 
                                       .input_hash = {content.high64, content.low64}};
 }
 
+static bool is_forgotten(const struct saga_start_keys *keys, const struct saga_start_key *key) {
+    return saga_id_ms(&key->saga) < keys->before_ms;
+}
+
+/* Whether the first of two sagas was started after the second. */
+static bool is_newer(const struct saga_start_key *a, const struct saga_start_key *b) {
+    return memcmp(a->saga.bytes, b->saga.bytes, sizeof a->saga.bytes) > 0;
+}
+
+/* The newest use is in the run of the highest number: merges have come to their end before the next
+ * run is written. */
 static enum saga_error find_in_runs(const struct saga_start_keys *keys, struct saga_log *log,
                                     const uint64_t key_hash[2], struct saga_start_key *found,
                                     struct saga_fault *fault) {
@@ -202,21 +217,31 @@ enum saga_error saga_start_keys_find(struct saga_start_keys *keys, struct saga_l
                                      const uint64_t key_hash[2], struct saga_start_key *found,
                                      struct saga_fault *fault) {
     const struct saga_start_key *key = saga_key_table_find(&keys->recent, key_hash);
+    enum saga_error error = SAGA_OK;
     if (key == NULL) {
         key = saga_key_table_find(&keys->leaving, key_hash);
     }
-    if (key == NULL) {
-        return find_in_runs(keys, log, key_hash, found, fault);
+    if (key != NULL) {
+        *found = *key;
+    } else {
+        error = find_in_runs(keys, log, key_hash, found, fault);
     }
-    *found = *key;
-    return SAGA_OK;
+    return error == SAGA_OK && is_forgotten(keys, found) ? SAGA_ERROR_NOT_FOUND : error;
 }
 
 void saga_start_keys_remember(struct saga_start_keys *keys, const struct saga_start_key *key) {
-    if (saga_key_table_find(&keys->recent, key->key_hash) == NULL &&
-        !saga_key_table_add(&keys->recent, key)) {
-        abort();
+    struct saga_start_key *earlier = saga_key_table_use(&keys->recent, key->key_hash);
+    if (earlier == NULL) {
+        if (!saga_key_table_add(&keys->recent, key)) {
+            abort();
+        }
+    } else if (is_newer(key, earlier)) {
+        *earlier = *key;
     }
+}
+
+void saga_start_keys_forget(struct saga_start_keys *keys, int64_t before_ms) {
+    keys->before_ms = before_ms;
 }
 
 /* ------------------------------------------------------------------ writing */
@@ -346,12 +371,15 @@ static uint32_t smallest(const struct merge *merge) {
 }
 
 /* The same key may be in two parts: a daemon that died between a run's head and its checkpoint
- * remembered it again. One is enough. */
-static enum saga_error pass_repeats(struct merge *merge, const struct saga_start_key *key,
+ * remembered it again, or it was used again when it was forgotten. The newest use is enough. */
+static enum saga_error pass_repeats(struct merge *merge, struct saga_start_key *key,
                                     struct saga_log_reader *reader, struct saga_fault *fault) {
     for (uint32_t i = 0; i < merge->count; i++) {
         while (merge->firsts[i] != NULL &&
                saga_key_hash_compare(merge->firsts[i]->key_hash, key->key_hash) == 0) {
+            if (is_newer(merge->firsts[i], key)) {
+                *key = *merge->firsts[i];
+            }
             const enum saga_error error = next_of_part(merge, i, reader, fault);
             if (error != SAGA_OK) {
                 return error;
@@ -373,9 +401,13 @@ static enum saga_error merge_keys(struct saga_start_keys *keys, struct saga_log 
             keys->stage = MERGE_FILTER;
             break;
         }
-        const struct saga_start_key key = *merge->firsts[part];
-        saga_run_writer_add(&keys->writer, log, &key);
+        struct saga_start_key key = *merge->firsts[part];
         error = pass_repeats(merge, &key, reader, fault);
+        if (error == SAGA_OK && is_forgotten(keys, &key)) {
+            keys->forgotten++;
+        } else if (error == SAGA_OK) {
+            saga_run_writer_add(&keys->writer, log, &key);
+        }
     }
     return error;
 }
@@ -431,6 +463,26 @@ static enum saga_error sweep(struct saga_start_keys *keys, struct saga_log *log,
     return error;
 }
 
+/* The runs of which every key is forgotten: with the flush to come they are garbage. False: there
+ * is none. */
+static bool drop_forgotten(struct saga_start_keys *keys, struct saga_log *log) {
+    const uint32_t count = keys->run_count;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct saga_key_run *run = &keys->runs[i];
+        if (run->newest_ms < keys->before_ms) {
+            saga_key_run_remove(run->number, log);
+            add_garbage(keys, run->number);
+            keys->forgotten += run->key_count;
+            saga_key_run_fini(run);
+        } else {
+            keys->runs[kept++] = *run;
+        }
+    }
+    keys->run_count = kept;
+    return kept < count;
+}
+
 /* What is next, where nothing is under way. */
 static enum saga_error begin(struct saga_start_keys *keys, struct saga_log *log, bool *idle,
                              struct saga_fault *fault) {
@@ -438,6 +490,9 @@ static enum saga_error begin(struct saga_start_keys *keys, struct saga_log *log,
     uint64_t count;
     if (keys->leaving.count > 0) {
         return begin_keys(keys, log, fault);
+    }
+    if (drop_forgotten(keys, log)) {
+        return SAGA_OK;
     }
     if (full_level(keys, &level, &count)) {
         return begin_merge(keys, level, count, log, fault);
@@ -497,6 +552,7 @@ void saga_start_keys_count(const struct saga_start_keys *keys,
                            struct saga_start_keys_count *count) {
     *count = (struct saga_start_keys_count){
         .in_memory = keys->recent.count + keys->leaving.count,
+        .forgotten = keys->forgotten,
         .runs = keys->run_count,
     };
     for (uint32_t i = 0; i < keys->run_count; i++) {

@@ -8,6 +8,7 @@
  * Promises:
  *  1. What was remembered is found: also while it is being written, and merged.
  *  2. Nothing is decided by a run that is not durable.
+ *  3. A key may be used again once it is forgotten: then its newest use counts.
  *
  * Threads: one, the log's appending thread.
  */
@@ -41,9 +42,14 @@ SAGA_CHECKED enum saga_error saga_start_keys_find(struct saga_start_keys *keys,
                                                   struct saga_start_key *found,
                                                   struct saga_fault *fault);
 
-/* Remembers a key, unless it is remembered since the last cut. Ends the process where there is no
- * memory: whose key it is could not be said any more, and the log has everything. */
+/* Remembers a key, in the place of an older saga that it started. Ends the process where there is
+ * no memory: whose key it is could not be said any more, and the log has everything. */
 void saga_start_keys_remember(struct saga_start_keys *keys, const struct saga_start_key *key);
+
+/* The keys of sagas whose ids were made before this are forgotten, in ms since 1970 UTC: they are
+ * not found any more, and leave the log as runs are merged, or go whole. At first there are none.
+ */
+void saga_start_keys_forget(struct saga_start_keys *keys, int64_t before_ms);
 
 /* ------------------------------------------------------------- checkpoints */
 
@@ -63,6 +69,7 @@ SAGA_CHECKED enum saga_error saga_start_keys_write(struct saga_start_keys *keys,
 struct saga_start_keys_count {
     uint64_t in_memory; /* keys */
     uint64_t in_runs;   /* keys; one that was written twice is counted twice */
+    uint64_t forgotten; /* that have left the log */
     uint32_t runs;
     uint64_t filter_bytes;
 };

@@ -87,6 +87,7 @@ void world_init(const char *data_dir) {
         .map_bytes = 64u << 20,
         .sagas_max = 1000,
         .checkpoints = saga_checkpoint_pace_default,
+        .retention = saga_retention_for_ever,
         .now = {.boot_ms = 1000, .wall_ms = 1700000000000},
     };
 }
@@ -109,6 +110,7 @@ enum saga_error world_try_open(struct saga_fault *fault) {
     config.random = count_up;
     config.guard_path = world.guard_path;
     config.checkpoints = world.checkpoints;
+    config.retention = world.retention;
     world.sent_count = 0;
     world.told_count = 0;
     world_open_log();

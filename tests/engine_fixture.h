@@ -42,6 +42,7 @@ extern struct world {
     uint32_t sagas_max;
     const char *guard_path;                  /* NULL: recovery is not guarded */
     struct saga_checkpoint_pace checkpoints; /* as by default, until they are set */
+    struct saga_retention retention;         /* likewise */
     struct saga_moment now;
     bool refuses; /* the outlet carries nothing */
     bool is_mute; /* nor tells it anybody of an end */

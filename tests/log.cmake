@@ -16,7 +16,7 @@ saga_test(log_test LINKS saga_ledger)
 saga_test(log_rows_test LINKS saga_ledger)
 saga_test(log_retention_test LINKS saga_ledger)
 saga_test(key_run_test LINKS saga_ledger saga_start_keys)
-saga_test(start_keys_test LINKS saga_ledger saga_start_keys)
+saga_test(start_keys_test LINKS saga_ledger saga_start_keys saga_ids)
 saga_test(log_sharing_test LINKS saga_ledger)
 target_compile_definitions(log_sharing_test PRIVATE
     SAGA_GOLDEN_DIR="${CMAKE_CURRENT_SOURCE_DIR}/golden")

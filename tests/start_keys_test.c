@@ -3,6 +3,7 @@
 #include "start_keys.h"
 
 #include "check_run.h"
+#include "ids.h"
 #include "log_scene.h"
 #include "splitmix.h"
 
@@ -211,6 +212,127 @@ START_TEST(killed_between_any_two_slices_nothing_is_forgotten) {
 }
 END_TEST
 
+/* ---------------------------------------------------------------- forgetting */
+
+enum { TEXTS = 100 };
+
+struct use {
+    uint64_t number;
+    int64_t at_ms;
+};
+static struct {
+    struct use uses[200000];
+    size_t count;
+    size_t in_tail;         /* from this use on: since the last checkpoint that was set */
+    int64_t used_ms[TEXTS]; /* 0: never */
+    int64_t now_ms;
+    int64_t window_ms;
+} past;
+
+static void use(const struct use *use) {
+    struct saga_start_key key = hash_of(use->number, "{}");
+    for (int i = 0; i < 6; i++) {
+        key.saga.bytes[i] = (uint8_t)(use->at_ms >> (40 - 8 * i));
+    }
+    key.saga.bytes[15] = 1;
+    saga_start_keys_remember(keys, &key);
+}
+
+static bool is_remembered(uint64_t number) {
+    return past.used_ms[number] != 0 && past.used_ms[number] >= past.now_ms - past.window_ms;
+}
+
+/* A start, as the engine takes it: one saga for a key, until it is forgotten. */
+static void start(uint64_t number) {
+    struct saga_start_key found;
+    const enum saga_error error = find(number, &found);
+    past.now_ms++;
+    saga_start_keys_forget(keys, past.now_ms - past.window_ms);
+    if (is_remembered(number)) {
+        ck_assert_msg(error == SAGA_OK, "key %llu is forgotten %lld ms too early",
+                      (unsigned long long)number,
+                      (long long)(past.used_ms[number] + past.window_ms - past.now_ms));
+        ck_assert_int_eq(saga_id_ms(&found.saga), past.used_ms[number]);
+        return;
+    }
+    ck_assert_int_eq(find(number, &found), SAGA_ERROR_NOT_FOUND);
+    past.uses[past.count] = (struct use){number, past.now_ms};
+    use(&past.uses[past.count++]);
+    past.used_ms[number] = past.now_ms;
+}
+
+static void restart(void) {
+    close_keys();
+    open_keys(1);
+    for (size_t i = past.in_tail; i < past.count; i++) {
+        use(&past.uses[i]);
+    }
+    saga_start_keys_forget(keys, past.now_ms - past.window_ms);
+}
+
+/* Sagas with few keys, used again and again; checkpoints, and kills between two slices of them. */
+START_TEST(a_key_is_remembered_for_its_window_and_then_its_newest_use) {
+    struct splitmix random = {(uint64_t)_i + 77};
+    memset(&past, 0, sizeof past);
+    past.now_ms = 1767225600000;
+    past.window_ms = (const int64_t[]){30, 300, 1000, 2000}[_i % 4];
+    open_keys(1);
+    for (int cut = 0; cut < 150; cut++) {
+        const size_t border = past.count;
+        bool written = false;
+        saga_start_keys_cut(keys);
+        for (bool idle = false; !idle;) {
+            for (uint64_t starts = splitmix_below(&random, 60); starts > 0; starts--) {
+                start(splitmix_below(&random, TEXTS));
+            }
+            idle = write_slice(1, &written);
+            if (splitmix_below(&random, 40) == 0) {
+                restart();
+                written = false;
+                break;
+            }
+        }
+        past.in_tail = written ? border : past.in_tail;
+        write_all(); /* what an earlier daemon has left to do */
+    }
+    ck_assert_uint_gt(past.count, 2 * TEXTS);
+    ck_assert_uint_lt(count_now().in_runs, past.count / 2); /* older uses have gone */
+    close_keys();
+}
+END_TEST
+
+/* At a constant rate of new keys the table keeps its size. */
+START_TEST(keys_that_are_forgotten_leave_the_log) {
+    enum { EACH = 500, CUTS = 200 };
+    uint64_t most = 0;
+    open_keys(1);
+    for (uint64_t cut = 0; cut < CUTS; cut++) {
+        for (uint64_t i = 0; i < EACH; i++) {
+            const struct use key = {cut * EACH + i, (int64_t)(1 + cut)};
+            use(&key);
+        }
+        saga_start_keys_forget(keys, (int64_t)cut - 10);
+        saga_start_keys_cut(keys);
+        write_all();
+        most = count_now().in_runs > most ? count_now().in_runs : most;
+    }
+    ck_assert_uint_ge(most, (uint64_t)10 * EACH);
+    ck_assert_uint_le(most, (uint64_t)30 * EACH); /* twice the window, and what is not merged */
+    ck_assert_uint_eq(count_now().forgotten + count_now().in_runs, (uint64_t)CUTS * EACH);
+    close_keys();
+    open_keys(1);
+    saga_start_keys_forget(keys, CUTS + 1);
+    saga_start_keys_cut(keys);
+    write_all();
+    ck_assert_uint_eq(count_now().in_runs, 0);
+    ck_assert_uint_eq(count_now().runs, 0);
+    close_keys();
+    open_keys(1);
+    ck_assert_uint_eq(count_now().runs, 0);
+    close_keys();
+}
+END_TEST
+
 START_TEST(nothing_to_write_is_nothing_to_do) {
     bool written = false;
     open_keys(1);
@@ -232,6 +354,8 @@ int main(void) {
     tcase_add_test(tests, keys_are_found_at_every_moment_of_many_checkpoints);
     tcase_add_test(tests, keys_of_earlier_checkpoints_are_found_after_a_restart);
     tcase_add_loop_test(tests, killed_between_any_two_slices_nothing_is_forgotten, 0, 4);
+    tcase_add_loop_test(tests, a_key_is_remembered_for_its_window_and_then_its_newest_use, 0, 8);
+    tcase_add_test(tests, keys_that_are_forgotten_leave_the_log);
     tcase_add_test(tests, nothing_to_write_is_nothing_to_do);
     return check_run(suite);
 }

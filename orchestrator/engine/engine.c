@@ -33,6 +33,7 @@ int64_t saga_engine_tick(struct saga_engine *engine, struct saga_moment now) {
 void saga_engine_sweep(struct saga_engine *engine, struct saga_moment now) {
     struct saga_input input = saga_turn_input(engine, SAGA_DOOR_SWEEP, now);
     (void)saga_turn_step(engine, &input, now);
+    engine->purge_due = saga_purger_due(engine->purger) <= input.event.at_ms;
 }
 
 const struct saga_definition *saga_engine_definition_at(const struct saga_engine *engine,
@@ -73,9 +74,14 @@ uint64_t saga_engine_open_sagas(const struct saga_engine *engine) {
     return saga_coordinator_counters(engine->coordinator)->open;
 }
 
+/* There is something to commit besides records. */
+static bool housekeeping(const struct saga_engine *engine) {
+    return saga_checkpointer_busy(engine->checkpointer) || saga_purger_busy(engine->purger) ||
+           engine->purge_due;
+}
+
 bool saga_engine_pending(const struct saga_engine *engine) {
-    return engine->pending_count > 0 || engine->tell_due ||
-           saga_checkpointer_busy(engine->checkpointer) ||
+    return engine->pending_count > 0 || engine->tell_due || housekeeping(engine) ||
            saga_log_durable(engine->log) + 1 < saga_log_next_lsn(engine->log);
 }
 
@@ -183,13 +189,41 @@ static enum saga_error checkpoint(struct saga_engine *engine, struct saga_moment
     return saga_checkpointer_slice(engine->checkpointer, &moment, fault);
 }
 
+/* The purger's share, after it: who has left the roster has a durable row. */
+static enum saga_error purge(struct saga_engine *engine, struct saga_moment now,
+                             struct saga_fault *fault) {
+    const int64_t at_ms = saga_turn_time(engine, now);
+    uint64_t through_lsn = 0;
+    if (saga_log_batch_full(engine->log)) {
+        return SAGA_OK; /* there may be no room to say it; the next batch has */
+    }
+    engine->purge_due = false;
+    const enum saga_error error = saga_purger_slice(engine->purger, at_ms, &through_lsn, fault);
+    if (error == SAGA_OK && through_lsn != 0) {
+        const struct saga_record record = {
+            .lsn = saga_log_next_lsn(engine->log),
+            .at_ms = at_ms,
+            .wall_ms = now.wall_ms,
+            .epoch = engine->epoch,
+            .through_lsn = through_lsn,
+            .fact = SAGA_HISTORY_PURGED,
+            .step = SAGA_STEP_NONE,
+        };
+        saga_turn_append(engine, &record);
+    }
+    return error;
+}
+
 static enum saga_error flush(struct saga_engine *engine, struct saga_moment now,
                              struct saga_fault *fault) {
     uint64_t records = batch_records(engine);
-    if (records == 0 && !saga_checkpointer_busy(engine->checkpointer)) {
+    if (records == 0 && !housekeeping(engine)) {
         return SAGA_OK;
     }
     enum saga_error error = checkpoint(engine, now, fault);
+    if (error == SAGA_OK) {
+        error = purge(engine, now, fault);
+    }
     if (error == SAGA_OK) {
         error = saga_log_flush(engine->log, fault);
     }
@@ -282,6 +316,19 @@ static enum saga_error open_checkpointer(struct saga_engine *engine, struct saga
     return SAGA_OK;
 }
 
+static enum saga_error open_purger(struct saga_engine *engine, struct saga_fault *fault) {
+    const struct saga_purger_sources sources = {
+        .log = engine->log,
+        .roster = engine->roster,
+        .outcomes = engine->outcomes,
+        .keys = engine->keys,
+    };
+    engine->purger = saga_purger_open(&sources, &engine->config.retention);
+    return engine->purger != NULL
+               ? SAGA_OK
+               : saga_fault_set(fault, SAGA_ERROR_FAILED, "no memory to purge the log");
+}
+
 static enum saga_error recover(struct saga_engine *engine, struct saga_moment now,
                                struct saga_recovery_report *report, struct saga_fault *fault) {
     const struct saga_recall_options options = {
@@ -304,6 +351,9 @@ static enum saga_error recover(struct saga_engine *engine, struct saga_moment no
     engine->registry = engine->recall->registry;
     engine->outcomes = engine->recall->outcomes;
     error = open_checkpointer(engine, fault);
+    if (error == SAGA_OK) {
+        error = open_purger(engine, fault);
+    }
     return error == SAGA_OK ? begin_epoch(engine, now, fault) : error;
 }
 
@@ -318,6 +368,7 @@ void saga_engine_config_default(struct saga_engine_config *config) {
             },
         .full_percent = SAGA_LOG_FULL_PERCENT,
         .checkpoints = saga_checkpoint_pace_default,
+        .retention = saga_retention_for_ever,
     };
 }
 
@@ -349,6 +400,7 @@ void saga_engine_close(struct saga_engine *engine) {
     if (engine == NULL) {
         return;
     }
+    saga_purger_close(engine->purger);
     saga_checkpointer_close(engine->checkpointer);
     saga_recall_close(engine->recall);
     free(engine->pending);

@@ -28,6 +28,7 @@
 #include "definition.h"
 #include "error.h"
 #include "log.h"
+#include "purger.h"
 #include "recall.h"
 
 struct saga_engine;
@@ -83,7 +84,7 @@ struct saga_listing {
     struct saga_id id;
     uint64_t last_lsn; /* durable */
     uint64_t definition_lsn;
-    const char *status; /* public name; static */
+    const char *status; /* public name; static; "purged": its key is all that is left of it */
     bool left_out;      /* quarantined since it brought recovery down: do not fold it */
 };
 
@@ -169,6 +170,7 @@ struct saga_engine_config {
     uint32_t full_percent;  /* of the log's room: from this on no saga is started */
     const char *guard_path; /* of recovery (guard.h); NULL: none */
     struct saga_checkpoint_pace checkpoints;
+    struct saga_retention retention; /* of sagas that have ended */
 };
 void saga_engine_config_default(struct saga_engine_config *config);
 
@@ -244,6 +246,8 @@ struct saga_engine_stats {
     uint64_t sagas_known;     /* open and ended, in memory */
     uint64_t batches, batch_records_max;
     struct saga_checkpointer_counts checkpoints;
+    struct saga_purger_counts purged;
+    uint64_t first_lsn; /* in the log */
     uint32_t epoch;
     uint64_t last_lsn;
 };

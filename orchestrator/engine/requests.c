@@ -24,13 +24,13 @@ static void give_listing(struct saga_request *request, const struct saga_census_
     };
 }
 
-/* Of a saga that is there. */
+/* Of a saga that was started, though perhaps so long ago that only its key is left. */
 static void give_listing_of(struct saga_engine *engine, struct saga_request *request,
                             const struct saga_id *id) {
     struct saga_census_line line;
-    const bool found = saga_turn_find(engine, id, &line);
-    assert(found);
-    (void)found;
+    if (!saga_turn_find(engine, id, &line)) {
+        line = (struct saga_census_line){.id = *id, .status = "purged"};
+    }
     give_listing(request, &line);
 }
 
@@ -288,6 +288,8 @@ static void take_stats(struct saga_engine *engine, struct saga_request *request)
     stats->outcomes_untold = outcomes.untold;
     stats->sagas_known = saga_turn_count(engine);
     saga_checkpointer_count(engine->checkpointer, &stats->checkpoints);
+    saga_purger_count(engine->purger, &stats->purged);
+    stats->first_lsn = saga_log_first_lsn(engine->log);
     stats->epoch = engine->epoch;
     stats->last_lsn = saga_log_next_lsn(engine->log) - 1;
     saga_turn_answer(engine, request, SAGA_RESULT_OK);

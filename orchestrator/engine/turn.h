@@ -38,6 +38,8 @@ struct saga_engine {
     struct saga_id_source ids;
     int64_t base_ms;                        /* the engine's time is boot_ms + this */
     struct saga_checkpointer *checkpointer; /* owned */
+    struct saga_purger *purger;             /* owned */
+    bool purge_due;                         /* found by a sweep */
     uint64_t epoch_lsn;
     int64_t epoch_ms; /* when it began */
     uint32_t epoch;

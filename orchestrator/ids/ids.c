@@ -24,6 +24,14 @@ struct saga_id saga_id_make(struct saga_id_source *source, int64_t now_ms) {
     return id;
 }
 
+int64_t saga_id_ms(const struct saga_id *id) {
+    int64_t ms = 0;
+    for (int i = 0; i < 6; i++) {
+        ms = ms << 8 | id->bytes[i];
+    }
+    return ms;
+}
+
 char *saga_id_text(const struct saga_id *id, char *text) {
     static const char digits[] = "0123456789abcdef";
     char *at = text;

@@ -21,6 +21,9 @@ struct saga_id_source {
 
 struct saga_id saga_id_make(struct saga_id_source *source, int64_t now_ms);
 
+/* When it was made, in ms since 1970 UTC: what a UUIDv7 begins with. */
+int64_t saga_id_ms(const struct saga_id *id);
+
 /* Lower-case text; `text` has SAGA_ID_TEXT_SIZE bytes. Returns it. */
 char *saga_id_text(const struct saga_id *id, char *text);
 
