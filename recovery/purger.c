@@ -44,6 +44,7 @@ struct saga_purger {
     enum stage stage;
     uint8_t outcome;                   /* EXPIRING: of these rows, */
     uint8_t next[SAGA_DONE_KEY_BYTES]; /* from this key on */
+    uint64_t owed_lsn;                 /* only what is before this */
     int64_t due_ms;                    /* RESTING: the next pass */
     struct saga_id kept[KEPT_PLACES];  /* zero: empty */
     uint32_t kept_count;
@@ -98,6 +99,7 @@ static bool is_over(const struct saga_purger *purger, const struct saga_done_row
                     int64_t now_ms) {
     return row->ended_ms <= now_ms - kept_ms(purger, row->outcome) &&
            row->last_lsn <= saga_log_checkpoint(purger->sources.log).lsn &&
+           row->last_lsn < purger->owed_lsn &&
            saga_roster_find(purger->sources.roster, &row->id) == NULL &&
            saga_outcomes_find(purger->sources.outcomes, &row->id) == NULL;
 }
@@ -141,6 +143,26 @@ static void go_past(struct saga_purger *purger, const void *key) {
     }
 }
 
+/* The first end of which somebody is still to be told, by the table: who ended before it has been
+ * told for good, and who after it perhaps only as far as this daemon knows. */
+static enum saga_error find_owed(struct saga_purger *purger, struct saga_log_reader *reader,
+                                 struct saga_fault *fault) {
+    struct saga_log_row stored;
+    struct saga_owed_row row;
+    const enum saga_error error =
+        saga_log_reader_seek_row(reader, SAGA_TABLE_OWED, (struct saga_bytes){0}, &stored, fault);
+    purger->owed_lsn = UINT64_MAX;
+    if (error != SAGA_OK) {
+        return error == SAGA_ERROR_NOT_FOUND ? SAGA_OK : error;
+    }
+    const enum saga_record_error damage = saga_owed_row_decode(&row, stored.key, stored.value);
+    if (damage != SAGA_RECORD_OK) {
+        return damaged("owed", damage, fault);
+    }
+    purger->owed_lsn = row.ended_lsn;
+    return SAGA_OK;
+}
+
 /* Looks at the outcome's next row. NOT_FOUND: there is none that could be over, since rows stand in
  * the order of their starts, and nobody ends before that. *rows: what went, and what was looked
  * at. */
@@ -176,6 +198,9 @@ static enum saga_error expire(struct saga_purger *purger, uint64_t records, int6
                               struct saga_fault *fault) {
     struct saga_log_reader *reader;
     enum saga_error error = saga_log_committed(purger->sources.log, &reader, fault);
+    if (error == SAGA_OK) {
+        error = find_owed(purger, reader, fault);
+    }
     for (uint32_t rows = 0; error == SAGA_OK && rows < ROWS + records / RECORDS_A_ROW;) {
         error = expire_next(purger, reader, now_ms, &rows, fault);
         if (error == SAGA_ERROR_NOT_FOUND) {

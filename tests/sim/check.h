@@ -21,6 +21,8 @@ void sim_check_begin(void);
 
 void sim_check_record(const struct saga_record *record);
 void sim_check_committed(void);
+/* The row of an ended saga is gone: nobody knows it any more, nor has any of its records. */
+void sim_check_gone(uint8_t outcome, const struct saga_id *id);
 /* A record is gone with its block, and is `kept` beside the log. */
 void sim_check_dropped(const struct saga_record *record, bool kept);
 /* The log begins with this record, after a commit. */
@@ -81,7 +83,10 @@ void sim_check_answered(uint32_t invocation, uint8_t result, const struct saga_l
 /* ------------------------------------------------------------- questions */
 
 const struct sim_shape *sim_check_shape_of(const struct saga_id *id);
+/* There is such a saga, and it is not gone. */
 bool sim_check_knows(const struct saga_id *id);
+/* Or it has gone since who is answered now was looked after. */
+bool sim_check_knew(const struct saga_id *id);
 bool sim_check_has_ended(const struct saga_id *id);
 unsigned sim_check_saga_count(void);
 const struct saga_id *sim_check_saga_id(unsigned number);

@@ -66,6 +66,9 @@ struct check_saga {
     uint64_t last_lsn;
     uint64_t ended_commit; /* 0: open */
     uint64_t ended_lsn;    /* likewise */
+    int64_t ended_ms;      /* the simulation's time */
+    bool gone;             /* since its time is over */
+    uint64_t gone_commit;
     int64_t deadline_ms;
     bool backward;
     bool pivot_passed;
@@ -166,6 +169,11 @@ void check_all_told(void);
 /* What is gone (check_history.c): a record says up to where. */
 void check_history_begin(void);
 void check_history_mark(const struct saga_record *record);
+
+/* The key of a saga that was started long before `at_ms`, and may be used again. */
+bool check_key_is_forgotten(const struct check_saga *saga, int64_t at_ms);
+/* It was there when something was looked up that is answered now. */
+bool check_was_there(const struct check_saga *saga);
 
 /* At the engine's time `now_ms`: nothing is overdue. */
 void check_overdue(const struct check_saga *saga, int64_t now_ms);

@@ -113,6 +113,16 @@ static void try_later(struct want *want) {
     }
 }
 
+/* Who has an answer asks once more, long afterwards: perhaps the saga is gone by then, perhaps its
+ * key is forgotten. */
+static void come_back(struct want *want) {
+    const int64_t left_ms = sim_swarm.chaos_ms - sim_now();
+    if (sim_swarm.comes_back && left_ms > 1000 && want->key[0] != '\0' && want->tries < TRIES_MAX &&
+        sim_draw_chance(300)) {
+        plan_start(want, sim_draw_between(1000, left_ms));
+    }
+}
+
 static void note_start(uint8_t result) {
     switch ((enum saga_result)result) {
     case SAGA_RESULT_CREATED:
@@ -169,6 +179,7 @@ static void start_answered(struct saga_request *request) {
         bool later = request->result == SAGA_RESULT_FULL || request->result == SAGA_RESULT_DRAINING;
         if (!lost && !later) {
             want->done = true;
+            come_back(want);
         } else if (!want->done && want->waiting == 0) {
             try_later(want);
         }
@@ -226,14 +237,15 @@ static void start(void *context, uint64_t number) {
 
 /* ---------------------------------------------------------------- operators */
 
-/* True if nobody can know this saga: the answer must be that it is not there. */
+/* True if nobody can know this saga, or not any more: the answer must be that it is not there. */
 static bool is_stranger(const struct saga_request *request) {
-    if (sim_check_knows(&request->id)) {
+    const bool not_found = request->result == SAGA_RESULT_NO_SAGA;
+    if (sim_check_knows(&request->id) || (sim_check_knew(&request->id) && !not_found)) {
         return false;
     }
     sim_mark(SIM_MARK_NOT_FOUND);
-    if (request->result != SAGA_RESULT_NO_SAGA) {
-        sim_violation("X1", "a saga that was never started is answered with %u", request->result);
+    if (!not_found) {
+        sim_violation("X1", "a saga that is not there is answered with %u", request->result);
     }
     return true;
 }

@@ -194,6 +194,7 @@ static void recover(void) {
     config.limits = daemon.limits;
     config.hash_seed = daemon.hash_seed;
     config.checkpoints = sim_swarm.checkpoints;
+    config.retention = sim_swarm.retention;
     config.random = sim_draw_bytes;
     struct saga_log *log = sim_disk_open();
     enum saga_error error =

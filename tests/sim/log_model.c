@@ -354,6 +354,11 @@ static void apply_change(const struct row *change) {
     const bool there =
         at < rows.count && compare_rows(&rows.rows[at], change->table, change->key) == 0;
     if (change->removes) {
+        if (there && change->table == SAGA_TABLE_DONE) {
+            struct saga_id id;
+            memcpy(&id, (const uint8_t *)change->key.data + 1, sizeof id);
+            sim_check_gone(((const uint8_t *)change->key.data)[0], &id);
+        }
         if (there) {
             rows.count--;
             memmove(&rows.rows[at], &rows.rows[at + 1], (rows.count - at) * sizeof rows.rows[0]);
@@ -568,6 +573,10 @@ uint64_t saga_log_reader_last(const struct saga_log_reader *reader) {
 
 void saga_log_reader_seek(struct saga_log_reader *reader, uint64_t lsn) {
     reader->position = lsn;
+}
+
+uint64_t saga_log_reader_position(const struct saga_log_reader *reader) {
+    return reader->position;
 }
 
 enum saga_error saga_log_reader_next(struct saga_log_reader *reader, struct saga_record *record,

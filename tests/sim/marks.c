@@ -83,6 +83,11 @@ static const char *const names[SIM_MARK_COUNT] = {
     [SIM_MARK_TOLD_AGAIN] = "told of an end once more",
     [SIM_MARK_TOLD_ANOTHER] = "told of an end, who asked later",
     [SIM_MARK_TOLD_MARKED] = "ends marked as told",
+    [SIM_MARK_SAGA_GONE] = "ended saga gone",
+    [SIM_MARK_RECORD_DROPPED] = "record gone with its block",
+    [SIM_MARK_RECORD_KEPT] = "record kept when its block went",
+    [SIM_MARK_START_PURGED] = "start with the key of a saga that is gone",
+    [SIM_MARK_KEY_REUSED] = "key used again, since it was forgotten",
     [SIM_MARK_TWICE] = "seed run twice",
 };
 

@@ -81,7 +81,12 @@ enum sim_mark {
     SIM_MARK_TOLD_AGAIN,
     SIM_MARK_TOLD_ANOTHER, /* who asked later */
     SIM_MARK_TOLD_MARKED,  /* ... and the log says so */
-    SIM_MARK_TWICE,        /* the seed was run a second time */
+    SIM_MARK_SAGA_GONE,    /* since its retention is over */
+    SIM_MARK_RECORD_DROPPED,
+    SIM_MARK_RECORD_KEPT,
+    SIM_MARK_START_PURGED, /* a start whose saga is gone, and whose key is remembered */
+    SIM_MARK_KEY_REUSED,
+    SIM_MARK_TWICE, /* the seed was run a second time */
     SIM_MARK_COUNT,
 };
 

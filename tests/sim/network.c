@@ -435,8 +435,10 @@ static void answered(struct saga_request *request) {
     int depth = sim_memory_suspend();
     assert(message->stage == ASKED);
     if (!message->is_unsent) {
-        if ((request->result == SAGA_RESULT_INVALID) !=
-            (message->unreadable || message->command.id.step >= SIM_STEPS_MAX)) {
+        const bool is_read =
+            request->result != SAGA_RESULT_NO_SAGA || sim_check_knows(&request->command.saga);
+        if (is_read && (request->result == SAGA_RESULT_INVALID) !=
+                           (message->unreadable || message->command.id.step >= SIM_STEPS_MAX)) {
             sim_violation("X3", "a reply that %s is %s",
                           message->unreadable ? "is poison" : "can be read",
                           message->unreadable ? "taken" : "thrown away");

@@ -117,6 +117,23 @@ static void draw_checkpoints(struct saga_checkpoint_pace *pace) {
     }
 }
 
+/* So short that much goes while the seed runs; or nothing ever does. */
+static void draw_retention(struct saga_retention *retention) {
+    *retention = saga_retention_for_ever;
+    if (sim_draw_chance(500)) {
+        return;
+    }
+    for (int outcome = 1; outcome <= SAGA_OUTCOME_COUNT; outcome++) {
+        if (sim_draw_chance(800)) {
+            retention->ms[outcome] = sim_draw_between(0, sim_draw_chance(500) ? 10000 : 600000);
+        }
+    }
+    sim_swarm.comes_back = true;
+    if (sim_draw_chance(600)) {
+        retention->keys_ms = sim_draw_between(1000, sim_draw_chance(500) ? 20000 : 600000);
+    }
+}
+
 void sim_swarm_begin(void) {
     memset(&sim_swarm, 0, sizeof sim_swarm);
     draw_rates();
@@ -144,6 +161,7 @@ void sim_swarm_begin(void) {
     }
     sim_swarm.turn_max = (unsigned)sim_draw_between(1, 16);
     draw_checkpoints(&sim_swarm.checkpoints);
+    draw_retention(&sim_swarm.retention);
     sim_swarm.recovery_kills = (unsigned)sim_draw_below(6);
     sim_swarm.shadow = sim_draw_chance(125);
     sim_swarm.reparsed = sim_draw_chance(30);

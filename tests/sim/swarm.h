@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "checkpointer.h"
+#include "purger.h"
 
 enum sim_fault {
     /* the way to a participant */
@@ -79,13 +80,15 @@ struct sim_swarm {
     unsigned saga_count; /* that clients want */
     unsigned turn_max;   /* requests that the daemon takes at a time */
     struct saga_checkpoint_pace checkpoints;
+    struct saga_retention retention;
     unsigned recovery_kills;
     int64_t blackout_from_ms;  /* nothing arrives from here on ... */
     int64_t blackout_until_ms; /* ... to here, when participants purge their rows; 0: none */
-    bool forgets;  /* participants purge their rows in the end, before the last commands come */
-    bool doubtful; /* much stays unknown, and much is asked of fences */
-    bool shadow;   /* compare live and replayed state after each commit */
-    bool reparsed; /* definitions are parsed at every start, not remembered */
+    bool forgets;    /* participants purge their rows in the end, before the last commands come */
+    bool comes_back; /* who has started a saga starts it once more, long afterwards */
+    bool doubtful;   /* much stays unknown, and much is asked of fences */
+    bool shadow;     /* compare live and replayed state after each commit */
+    bool reparsed;   /* definitions are parsed at every start, not remembered */
 };
 extern struct sim_swarm sim_swarm;
 
