@@ -500,39 +500,64 @@ void saga_log_keep(struct saga_log *log, const struct saga_record *record) {
 
 /* ------------------------------------------------------------------- usage */
 
+/* As of the last flush. False: the log cannot be read; the next who reads says why. */
+static bool look_at_fill(struct saga_log *log) {
+    struct saga_log_reader *reader;
+    struct saga_fault fault;
+    if (log->fill_known && !log->read_only) {
+        return true;
+    }
+    log->fill_known = saga_log_committed(log, &reader, &fault) == SAGA_OK &&
+                      saga_store_view_fill(reader->view, &log->fill, &fault) == SAGA_OK;
+    if (log->read_only) { /* nobody flushes, and somebody else writes */
+        saga_log_reader_release(&log->committed);
+        log->committed_current = false;
+    }
+    return log->fill_known;
+}
+
 void saga_log_usage(struct saga_log *log, struct saga_log_usage *usage) {
-    struct saga_store_fill fill;
-    saga_store_fill(log->store, &fill);
+    uint64_t bytes_max;
+    const uint64_t file_bytes = saga_store_file_bytes(log->store, &bytes_max);
     *usage = (struct saga_log_usage){
         .records = log->meta.record_count,
-        .bytes = fill.bytes,
-        .bytes_max = fill.bytes_max,
+        .bytes = look_at_fill(log) ? log->fill.used : file_bytes,
+        .bytes_max = bytes_max,
         .commits = log->commits,
         .record_bytes = log->record_bytes,
     };
 }
 
-/* With what the batch will take. */
-static uint32_t percent_of(const struct saga_store_fill *fill, uint64_t batch_bytes) {
-    uint64_t bytes = fill->bytes + batch_bytes;
+/* What could ever be taken. */
+static uint64_t bytes_max_of(const struct saga_store_fill *fill) {
     uint64_t spared = fill->system_bytes / 100 * (100 - SAGA_LOG_FULL_PERCENT);
     if (spared > SYSTEM_BYTES_SPARED) {
         spared = SYSTEM_BYTES_SPARED;
     }
-    uint64_t room = fill->system_bytes_free > spared ? fill->system_bytes_free - spared : 0;
-    uint64_t most = fill->bytes + room;
-    if (most > fill->bytes_max) {
-        most = fill->bytes_max;
+    const uint64_t room = fill->system_bytes_free > spared ? fill->system_bytes_free - spared : 0;
+    const uint64_t most = fill->disk_bytes + room;
+    return most < fill->bytes_max ? most : fill->bytes_max;
+}
+
+void saga_log_room(struct saga_log *log, struct saga_log_room *room) {
+    *room = (struct saga_log_room){0};
+    if (look_at_fill(log)) {
+        const struct saga_store_fill *fill = &log->fill;
+        *room = (struct saga_log_room){
+            .bytes =
+                fill->used + fill->held + saga_batch_bytes(&log->batch) + (uint64_t)log->rows.used,
+            .bytes_max = bytes_max_of(fill),
+            .file_bytes = fill->file_bytes,
+            .copied = fill->copied,
+        };
     }
-    return bytes >= most ? 100 : (uint32_t)(bytes / ((most + 99) / 100));
 }
 
 uint32_t saga_log_full_percent(struct saga_log *log) {
-    if (!log->fill_known) {
-        saga_store_fill(log->store, &log->fill);
-        log->fill_known = true;
-    }
-    return percent_of(&log->fill, saga_batch_bytes(&log->batch) + log->rows.used);
+    struct saga_log_room room;
+    saga_log_room(log, &room);
+    return room.bytes >= room.bytes_max ? 100
+                                        : (uint32_t)(room.bytes / ((room.bytes_max + 99) / 100));
 }
 
 uint32_t saga_log_reap_readers(struct saga_log *log) {

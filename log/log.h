@@ -162,12 +162,23 @@ struct saga_log_usage {
     uint64_t commits;      /* of this process */
     uint64_t record_bytes; /* appended by this process, as encoded */
 };
+/* Where the log cannot be read, `bytes` is the file's length: whoever reads next says why. */
 void saga_log_usage(struct saga_log *log, struct saga_log_usage *usage);
 
-/* How full the log is, 0 to 100: what it takes up, batch included, of what it
- * could ever take, which is its map, or less where the file system has less room. Starts are
- * refused from SAGA_LOG_FULL_PERCENT on: the rest is for finishing. Cheap: asks
- * the system once a flush at most. */
+/* The log's room: of the last flush, and of the batch. */
+struct saga_log_room {
+    uint64_t bytes;      /* taken: by pages in use, by free ones that a reader keeps from being used
+                            again, and by the batch */
+    uint64_t bytes_max;  /* that could ever be: the map, or less where the file system has less */
+    uint64_t file_bytes; /* data.mdb's length: what needs several pages in a row may find them only
+                            behind it */
+    uint64_t copied;     /* of `bytes`: pages that commits copy, and free two commits later */
+};
+/* Cheap: asks once a flush at most. Where the log cannot be read, it is full. */
+void saga_log_room(struct saga_log *log, struct saga_log_room *room);
+
+/* The same, 0 to 100. Starts are refused from SAGA_LOG_FULL_PERCENT on: the rest is for
+ * finishing. Blocks that are dropped count no more once their flush has returned. */
 #define SAGA_LOG_FULL_PERCENT 85
 uint32_t saga_log_full_percent(struct saga_log *log);
 

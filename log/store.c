@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -14,6 +15,12 @@
 #define TABLES_MAX 16
 #define TABLE_LOG  "log"
 #define ROW_META   "meta"
+/* LMDB's own tree of pages that are free: key, the transaction that freed them; value, how many
+ * (a word), and which. */
+#define TREE_FREE 0
+#define TREES_MAX (SAGA_LOG_TABLE_COUNT + 3)
+/* Behind so many commits a reader is taken for one that keeps all that is free. */
+#define HELD_COMMITS_MAX 256
 
 /* By enum saga_log_table. */
 static const char *const row_tables[SAGA_LOG_TABLE_COUNT + 1] = {
@@ -365,22 +372,11 @@ enum saga_error saga_store_commit(struct saga_store *store, const struct saga_st
     return SAGA_OK;
 }
 
-void saga_store_fill(const struct saga_store *store, struct saga_store_fill *fill) {
+uint64_t saga_store_file_bytes(const struct saga_store *store, uint64_t *bytes_max) {
     MDB_envinfo info;
     (void)mdb_env_info(store->env, &info); /* fails only without an environment */
-    *fill = (struct saga_store_fill){
-        .bytes = ((uint64_t)info.me_last_pgno + 1) * store->page_bytes,
-        .bytes_max = info.me_mapsize,
-    };
-    int fd;
-    struct statvfs system;
-    (void)mdb_env_get_fd(store->env, &fd);
-    if (fstatvfs(fd, &system) == 0) {
-        fill->system_bytes = (uint64_t)system.f_blocks * system.f_frsize;
-        fill->system_bytes_free = (uint64_t)system.f_bavail * system.f_frsize;
-    } else { /* a file system that cannot say: the map alone counts */
-        fill->system_bytes = fill->system_bytes_free = UINT64_MAX / 2;
-    }
+    *bytes_max = info.me_mapsize;
+    return ((uint64_t)info.me_last_pgno + 1) * store->page_bytes;
 }
 
 int saga_store_file(const struct saga_store *store) {
@@ -550,6 +546,125 @@ enum saga_error saga_store_view_count(struct saga_store_view *view, uint64_t *co
         return failed(view->store->path, "counting its blocks", code, fault);
     }
     *count = status.ms_entries;
+    return SAGA_OK;
+}
+
+/* ---------------------------------------------------------------- its fill */
+
+static int count_pages(struct saga_store_view *view, uint64_t *pages, uint64_t *copied) {
+    const struct saga_store *store = view->store;
+    MDB_dbi trees[TREES_MAX] = {TREE_FREE, store->main, store->log};
+    for (unsigned table = 1; table <= SAGA_LOG_TABLE_COUNT; table++) {
+        trees[2 + table] = store->rows[table];
+    }
+    *pages = 2; /* the meta pages */
+    *copied = 0;
+    int code = MDB_SUCCESS;
+    for (unsigned i = 0; i < TREES_MAX && code == MDB_SUCCESS; i++) {
+        MDB_stat status = {0};
+        code = mdb_stat(view->txn, trees[i], &status);
+        *copied += status.ms_branch_pages + status.ms_leaf_pages;
+        *pages += status.ms_overflow_pages;
+    }
+    *pages += *copied;
+    return code;
+}
+
+/* A line of mdb_reader_list(): process, thread, and the transaction that is read, or `-`. */
+static int note_reader(const char *line, void *oldest) {
+    uint64_t transaction;
+    if (sscanf(line, "%*d %*s %" SCNu64, &transaction) == 1 && transaction < *(uint64_t *)oldest) {
+        *(uint64_t *)oldest = transaction;
+    }
+    return 0;
+}
+
+/* How many pages were freed by the transactions from `oldest` on: who reads that one's state may
+ * look at them. */
+static int count_held(struct saga_store_view *view, uint64_t oldest, uint64_t free_pages,
+                      uint64_t *held) {
+    MDB_cursor *cursor;
+    *held = 0;
+    int code = mdb_cursor_open(view->txn, TREE_FREE, &cursor);
+    if (code != MDB_SUCCESS) {
+        return code;
+    }
+    MDB_cursor_op operation = MDB_LAST;
+    for (unsigned i = 0; code == MDB_SUCCESS; i++, operation = MDB_PREV) {
+        MDB_val key;
+        MDB_val value;
+        size_t transaction = 0;
+        size_t count = 0;
+        code = mdb_cursor_get(cursor, &key, &value, operation);
+        if (code == MDB_SUCCESS &&
+            (key.mv_size != sizeof transaction || value.mv_size < sizeof count)) {
+            code = MDB_CORRUPTED;
+        }
+        if (code != MDB_SUCCESS) {
+            break;
+        }
+        memcpy(&transaction, key.mv_data, sizeof transaction);
+        memcpy(&count, value.mv_data, sizeof count);
+        if (transaction < oldest) {
+            break;
+        }
+        *held = i < HELD_COMMITS_MAX ? *held + count : free_pages;
+        if (*held >= free_pages) {
+            break;
+        }
+    }
+    mdb_cursor_close(cursor);
+    return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
+}
+
+/* What the file system says of itself and of the file. One that cannot say: the map alone counts.
+ */
+static void ask_system(const struct saga_store *store, struct saga_store_fill *fill) {
+    const int fd = saga_store_file(store);
+    struct statvfs system;
+    struct stat file;
+    fill->system_bytes = fill->system_bytes_free = UINT64_MAX / 2;
+    if (fstatvfs(fd, &system) == 0) {
+        fill->system_bytes = (uint64_t)system.f_blocks * system.f_frsize;
+        fill->system_bytes_free = (uint64_t)system.f_bavail * system.f_frsize;
+    }
+    if (fstat(fd, &file) == 0) {
+        const uint64_t given = (uint64_t)file.st_blocks * 512;
+        const uint64_t size = (uint64_t)file.st_size;
+        fill->disk_bytes = given < size ? given : size;
+    }
+}
+
+enum saga_error saga_store_view_fill(struct saga_store_view *view, struct saga_store_fill *fill,
+                                     struct saga_fault *fault) {
+    assert(view->active);
+    const struct saga_store *store = view->store;
+    const uint64_t page_bytes = store->page_bytes;
+    uint64_t pages = 0;
+    uint64_t copied = 0;
+    uint64_t held = 0;
+    uint64_t bytes_max;
+    const uint64_t file_bytes = saga_store_file_bytes(store, &bytes_max);
+    const uint64_t file_pages = file_bytes / page_bytes;
+    uint64_t oldest = mdb_txn_id(view->txn);
+    int code = count_pages(view, &pages, &copied);
+    if (code == MDB_SUCCESS) {
+        code = mdb_reader_list(store->env, note_reader, &oldest) < 0 ? EIO : MDB_SUCCESS;
+    }
+    if (code == MDB_SUCCESS) {
+        code = count_held(view, oldest, file_pages > pages ? file_pages - pages : 0, &held);
+    }
+    if (code != MDB_SUCCESS) {
+        return failed(store->path, "counting its pages", code, fault);
+    }
+    *fill = (struct saga_store_fill){
+        .used = pages * page_bytes,
+        .held = held * page_bytes,
+        .copied = copied * page_bytes,
+        .file_bytes = file_bytes,
+        .bytes_max = bytes_max,
+    };
+    ask_system(store, fill);
     return SAGA_OK;
 }
 

@@ -66,13 +66,8 @@ SAGA_CHECKED enum saga_error saga_store_commit(struct saga_store *store,
 /* Static; for faults and tools. */
 const char *saga_store_table_name(enum saga_log_table table);
 
-struct saga_store_fill {
-    uint64_t bytes;             /* from the file's beginning to its last page in use */
-    uint64_t bytes_max;         /* of the map */
-    uint64_t system_bytes;      /* of the file system, */
-    uint64_t system_bytes_free; /* and what of it this process could still write */
-};
-void saga_store_fill(const struct saga_store *store, struct saga_store_fill *fill);
+/* From the file's beginning to the last page ever in use; and the most that the map takes. */
+uint64_t saga_store_file_bytes(const struct saga_store *store, uint64_t *bytes_max);
 
 /* The open data.mdb, for reading whole pages of a view; stays the store's. */
 int saga_store_file(const struct saga_store *store);
@@ -115,6 +110,26 @@ const struct saga_meta *saga_store_view_meta(const struct saga_store_view *view)
 /* LMDB's number of the transaction that the state is of. Its meta row may say another one: that of
  * the log of which this is a compacted copy. */
 uint64_t saga_store_view_transaction(const struct saga_store_view *view);
+
+/* What is taken, and what could be. In use is what the state's trees and its free list have; free
+ * pages count no more once LMDB may give them out again, which it does not while a reader may look
+ * at them. */
+struct saga_store_fill {
+    uint64_t used;              /* bytes of pages in use */
+    uint64_t held;              /* of free ones that a reader keeps from being used again */
+    uint64_t copied;            /* of `used`: what commits copy rather than add to, all of it */
+    uint64_t file_bytes;        /* from the file's beginning to the last page ever in use */
+    uint64_t disk_bytes;        /* that the file system has given to the file */
+    uint64_t bytes_max;         /* of the map */
+    uint64_t system_bytes;      /* of the file system, */
+    uint64_t system_bytes_free; /* and what of it this process could still write */
+};
+
+/* Looks at a record of each tree, at the readers and at the end of the free list: a few
+ * microseconds. Errors: FAILED, LOG_REFUSED. */
+SAGA_CHECKED enum saga_error saga_store_view_fill(struct saga_store_view *view,
+                                                  struct saga_store_fill *fill,
+                                                  struct saga_fault *fault);
 
 /* How many blocks there are. */
 SAGA_CHECKED enum saga_error saga_store_view_count(struct saga_store_view *view, uint64_t *count,

@@ -15,6 +15,7 @@ target_link_libraries(saga_ledger PRIVATE saga_flags PUBLIC saga_log PkgConfig::
 saga_test(log_test LINKS saga_ledger)
 saga_test(log_rows_test LINKS saga_ledger)
 saga_test(log_retention_test LINKS saga_ledger)
+saga_test(log_room_test LINKS saga_ledger)
 saga_test(key_run_test LINKS saga_ledger saga_start_keys)
 saga_test(start_keys_test LINKS saga_ledger saga_start_keys saga_ids)
 saga_test(log_sharing_test LINKS saga_ledger)

@@ -444,8 +444,8 @@ START_TEST(a_disk_that_fills_up_is_noticed_before_it_is_full) {
     }
     ck_assert_uint_le(percent[0], 1); /* a disk that others fill by 90 % is no reason */
     ck_assert_uint_gt(percent[1], 20);
-    ck_assert_uint_lt(percent[1], 100);
-    ck_assert_uint_eq(percent[2], 100);
+    ck_assert_uint_lt(percent[1], percent[2]);
+    ck_assert_uint_gt(percent[2], 50); /* of the file as it is: its free pages are all there is */
     saga_log_close(log);
 }
 END_TEST
