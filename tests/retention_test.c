@@ -128,6 +128,120 @@ START_TEST(an_old_open_saga_still_sends_its_command) {
 }
 END_TEST
 
+/* ------------------------------------------------------------ who is to be told */
+
+static struct saga_id complete_asked(const char *key, const char *asker, const char *later) {
+    struct saga_request request = trip_request(key, "{}");
+    request.content = world_bytes(asker);
+    world_take(&request);
+    ck_assert_int_eq(request.result, SAGA_RESULT_CREATED);
+    if (later[0] != '\0') {
+        struct saga_request again = trip_request(key, "{}");
+        again.content = world_bytes(later);
+        world_take(&again);
+        ck_assert_int_eq(again.result, SAGA_RESULT_OK);
+    }
+    (void)world_reply(world_sent(world.sent_count - 1), "{\"reply_state\":\"ROOM_BOOKED\"}");
+    (void)world_reply(world_sent(world.sent_count - 1), "{\"reply_state\":\"SEAT_RESERVED\"}");
+    return trip.id;
+}
+
+static void say_told(const struct saga_id *id) {
+    struct saga_request request = world_request(SAGA_REQUEST_TOLD);
+    request.id = *id;
+    world_take(&request);
+    ck_assert_int_eq(request.result, SAGA_RESULT_OK);
+}
+
+/* The first is not told, so the log cannot say that the second was: a restart tells it again. */
+START_TEST(who_has_to_be_told_is_known_and_who_ended_later) {
+    const struct saga_id first = complete_asked("first", "ann", "");
+    const struct saga_id second = complete_asked("second", "bob", "");
+    work_on(2 * KEEP); /* there are checkpoints, and no more for a while */
+    world.checkpoints.records = 1000000;
+    trip_restart();
+    say_told(&second);
+    work_on(3 * KEEP);
+    ck_assert(is_known(&first));
+    ck_assert(is_known(&second));
+    world.checkpoints.records = 60;
+    trip_restart();
+    ck_assert_uint_eq(world.told_count, 2);
+    say_told(&first);
+    say_told(&second);
+    work_on(5 * KEEP);
+    ck_assert(!is_known(&first));
+    ck_assert(!is_known(&second));
+    trip_restart();
+    work_on(KEEP);
+    ck_assert_uint_eq(world.told_count, 0);
+}
+END_TEST
+
+START_TEST(whom_a_later_asker_waits_for_is_known) {
+    const struct saga_id id = complete_asked("k", "", "eve");
+    work_on(10 * KEEP);
+    ck_assert(is_known(&id));
+    say_told(&id);
+    work_on(5 * KEEP);
+    ck_assert(!is_known(&id));
+}
+END_TEST
+
+/* ------------------------------------------------------------------- its key */
+
+START_TEST(a_key_outlives_its_saga_and_is_forgotten_later) {
+    const struct saga_id id = complete_asked("k", "", "");
+    work_on(10 * KEEP);
+    ck_assert(!is_known(&id));
+    ck_assert_int_eq(trip_start("k", "{}"), SAGA_RESULT_OK);
+    ck_assert_mem_eq(&trip.id, &id, sizeof id);
+    ck_assert_str_eq(trip.status, "purged");
+    ck_assert_int_eq(trip_start("k", "{\"a\":2}"), SAGA_RESULT_CONFLICT);
+    trip_restart();
+    ck_assert_int_eq(trip_start("k", "{}"), SAGA_RESULT_OK);
+    ck_assert_str_eq(trip.status, "purged");
+    work_on(LONGER + 10 * KEEP);
+    ck_assert_int_eq(trip_start("k", "{\"a\":2}"), SAGA_RESULT_CREATED);
+}
+END_TEST
+
+START_TEST(a_key_is_remembered_while_an_older_saga_is_open) {
+    const struct saga_id open = start_one();
+    const struct saga_id id = complete_asked("k", "", "");
+    work_on(LONGER + 10 * KEEP);
+    ck_assert(is_known(&open));
+    ck_assert(!is_known(&id));
+    ck_assert_int_eq(trip_start("k", "{}"), SAGA_RESULT_OK);
+    ck_assert_mem_eq(&trip.id, &id, sizeof id);
+}
+END_TEST
+
+/* ------------------------------------------------------------------- its size */
+
+/* With more than the log should take, what may go goes before its time, and no more than that. */
+START_TEST(a_log_that_is_too_large_lets_go_before_the_time) {
+    struct saga_log_usage usage;
+    world_close();
+    world.retention = saga_retention_for_ever;
+    world.retention.ms[SAGA_COMPLETED] = LONGER;
+    world.retention.bytes_max = 400 * 1024;
+    trip_open();
+    const struct saga_id first = run_one(true);
+    const struct saga_id compensated = run_one(false);
+    for (int i = 0; i < 60; i++) { /* half of LONGER */
+        work_on(50 * SECOND);
+    }
+    saga_log_usage(world.log, &usage);
+    ck_assert_uint_le(usage.bytes, world.retention.bytes_max * 3 / 2);
+    ck_assert(!is_known(&first));
+    ck_assert(is_known(&compensated)); /* for ever */
+    const struct saga_id last = run_one(true);
+    world_pass(1000);
+    ck_assert(is_known(&last));
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("retention");
     TCase *tests = tcase_create("retention");
@@ -136,6 +250,11 @@ int main(void) {
     tcase_add_test(tests, who_has_ended_long_ago_is_forgotten);
     tcase_add_test(tests, who_is_known_has_all_records);
     tcase_add_test(tests, an_old_open_saga_still_sends_its_command);
+    tcase_add_test(tests, who_has_to_be_told_is_known_and_who_ended_later);
+    tcase_add_test(tests, whom_a_later_asker_waits_for_is_known);
+    tcase_add_test(tests, a_key_outlives_its_saga_and_is_forgotten_later);
+    tcase_add_test(tests, a_key_is_remembered_while_an_older_saga_is_open);
+    tcase_add_test(tests, a_log_that_is_too_large_lets_go_before_the_time);
     suite_add_tcase(suite, tests);
     return check_run(suite);
 }

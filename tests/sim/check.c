@@ -220,9 +220,9 @@ void sim_check_answered(uint32_t number, uint8_t result, const struct saga_listi
     if (purged) {
         sim_mark(SIM_MARK_START_PURGED);
     }
-    if (purged && !saga->gone) {
-        sim_violation("X5", "%s is called purged, and is not gone",
-                      check_text(saga, SAGA_STEP_NONE));
+    if (purged ? !saga->gone : !check_was_there(saga)) {
+        sim_violation("X5", "%s is called %s, and is%s gone", check_text(saga, SAGA_STEP_NONE),
+                      listing->status, purged ? " not" : "");
     }
     if (result == SAGA_RESULT_OK && !keyed) {
         sim_violation("S1", "a start without a key is answered with an old saga");
