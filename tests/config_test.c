@@ -67,6 +67,12 @@ static void expect_fault(const char *part) {
     ck_assert_msg(strstr(fault.text, part) != NULL, "'%s' lacks '%s'", fault.text, part);
 }
 
+static const char *retention(void) {
+    static char text[SAGA_RETENTION_BYTES];
+    saga_retention_format(&config.retention, text);
+    return text;
+}
+
 /* -------------------------------------------------------------------- values */
 
 START_TEST(defaults_are_as_documented) {
@@ -81,6 +87,9 @@ START_TEST(defaults_are_as_documented) {
     ck_assert_uint_eq(config.sagas_max, 1000000);
     ck_assert_uint_eq(config.resend_per_second, 20000);
     ck_assert_uint_eq(config.checkpoint_records, 1000000);
+    ck_assert_str_eq(retention(), "completed=7d,compensated=30d,completed_manually=forever,"
+                                  "compensated_manually=forever,inconsistent=forever,"
+                                  "start_keys=30d");
     saga_config_free(&config);
 }
 END_TEST
@@ -112,6 +121,7 @@ START_TEST(every_setting_has_its_variable_and_its_key) {
     (void)setenv("SAGAD_SAGAS_MAX", "10", 1);
     (void)setenv("SAGAD_RESEND_PER_SECOND", "5", 1);
     (void)setenv("SAGAD_CHECKPOINT_RECORDS", "500", 1);
+    (void)setenv("SAGAD_RETENTION", "completed=forever,max=1T", 1);
     for (int by_file = 0; by_file < 2; by_file++) {
         ck_assert_msg(load(NULL) == SAGA_OK, "%s", fault.text);
         ck_assert_str_eq(config.data_dir, "/e");
@@ -123,14 +133,57 @@ START_TEST(every_setting_has_its_variable_and_its_key) {
         ck_assert_uint_eq(config.sagas_max, 10);
         ck_assert_uint_eq(config.resend_per_second, 5);
         ck_assert_uint_eq(config.checkpoint_records, 500);
+        ck_assert_int_eq(config.retention.ms[SAGA_COMPLETED], INT64_MAX);
+        ck_assert_uint_eq(config.retention.bytes_max, UINT64_C(1) << 40);
         saga_config_free(&config);
         (void)clearenv();
         (void)setenv("SAGAD_CONFIG",
                      file_of("data_dir: /e\ndefinitions: /s\nlisten: 'tcp:127.0.0.1:0'\n"
                              "log_format: json\nlog_level: warning\nmap_size: 4M\nsagas_max: 10\n"
-                             "resend_per_second: 5\ncheckpoint_records: 500\n"),
+                             "resend_per_second: 5\ncheckpoint_records: 500\n"
+                             "retention: completed=forever,max=1T\n"),
                      1);
     }
+}
+END_TEST
+
+START_TEST(a_retention_names_what_it_is_of) {
+    static const char *const wrong[] = {
+        "completed",     "completed=",     "completed=7", "=7d",
+        "completed=7d,", "completed=7d,x", "running=7d",  "completed=0s",
+        "completed=1ms", "max=0",          "max=forever", "start_keys=20G",
+        "max=1E",        "completed=-1d",  "max=20Gi",    "completed=7d;compensated=8d",
+    };
+    ck_assert_msg(load("--data-dir", "/d", "--retention",
+                       "inconsistent=90s,max=20GiB,start_keys=36h,compensated=forever",
+                       NULL) == SAGA_OK,
+                  "%s", fault.text);
+    ck_assert_str_eq(retention(), "completed=7d,compensated=forever,completed_manually=forever,"
+                                  "compensated_manually=forever,inconsistent=90s,"
+                                  "start_keys=36h,max=20G");
+    saga_config_free(&config);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        ck_assert_msg(load("--data-dir", "/d", "--retention", wrong[i], NULL) == SAGA_ERROR_USAGE,
+                      "%s", wrong[i]);
+        ck_assert_ptr_nonnull(strstr(fault.text, "--retention"));
+        ck_assert_ptr_nonnull(strstr(fault.text, "start_keys"));
+        saga_config_free(&config);
+    }
+}
+END_TEST
+
+START_TEST(a_retention_in_a_file_may_be_a_mapping) {
+    const char *path = file_of("data_dir: /d\nretention:\n  completed: 2d\n  max: 20GiB\n");
+    ck_assert_msg(load("--config", path, NULL) == SAGA_OK, "%s", fault.text);
+    ck_assert_int_eq(config.retention.ms[SAGA_COMPLETED], 2 * INT64_C(86400000));
+    ck_assert_uint_eq(config.retention.bytes_max, UINT64_C(20) << 30);
+    saga_config_free(&config);
+    path = file_of("data_dir: /d\nretention:\n  completed: 2 days\n");
+    ck_assert_int_eq(load("--config", path, NULL), SAGA_ERROR_INVALID);
+    saga_config_free(&config);
+    path = file_of("data_dir: /d\nretention: {completed: [2d]}\n");
+    ck_assert_int_eq(load("--config", path, NULL), SAGA_ERROR_INVALID);
+    saga_config_free(&config);
 }
 END_TEST
 
@@ -340,6 +393,8 @@ int main(void) {
     tcase_add_test(tests, flags_win_over_environment_over_file);
     tcase_add_test(tests, every_setting_has_its_variable_and_its_key);
     tcase_add_test(tests, sizes_have_units);
+    tcase_add_test(tests, a_retention_names_what_it_is_of);
+    tcase_add_test(tests, a_retention_in_a_file_may_be_a_mapping);
     tcase_add_test(tests, a_wrong_value_is_refused_with_its_source);
     tcase_add_test(tests, a_wrong_file_is_refused_with_every_place);
     tcase_add_test(tests, a_daemon_needs_a_directory_and_dev_does_not);

@@ -79,7 +79,7 @@ json_t *saga_stats_json(const struct saga_engine_stats *engine, const struct sag
     const struct saga_counters *core = &engine->core;
     const struct saga_log_usage *log = &engine->log;
     /* clang-format off */
-    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
         "epoch", (json_int_t)engine->epoch,
         "last_lsn", (json_int_t)engine->last_lsn,
         "sagas", GROUP({"known", engine->sagas_known}, {"open", core->open},
@@ -101,6 +101,10 @@ json_t *saga_stats_json(const struct saga_engine_stats *engine, const struct sag
         "checkpoints", GROUP({"completed", engine->checkpoints.checkpoints},
                              {"rows", engine->checkpoints.rows},
                              {"last_lsn", engine->checkpoints.lsn}),
+        "purged", GROUP({"sagas", engine->purged.sagas}, {"blocks", engine->purged.blocks},
+                        {"records_kept", engine->purged.records},
+                        {"through_lsn", engine->first_lsn - 1},
+                        {"retention_percent", (uint64_t)(engine->purged.share * 100)}),
         "api", GROUP({"requests", api->requests}, {"refused", api->refused},
                      {"responses_1xx", api->responses[1]}, {"responses_2xx", api->responses[2]},
                      {"responses_3xx", api->responses[3]}, {"responses_4xx", api->responses[4]},

@@ -89,6 +89,7 @@ enum saga_error saga_config_load(struct saga_config *config, int argc, char **ar
         .sagas_max = SAGAS_MAX_DEFAULT,
         .resend_per_second = RESEND_PER_SECOND_DEFAULT,
         .checkpoint_records = CHECKPOINT_RECORDS_DEFAULT,
+        .retention = saga_retention_default,
     };
     /* The weakest first: each puts its own in the place of what was there. */
     enum saga_error error = read_file(config, &arguments, fault);

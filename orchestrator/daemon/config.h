@@ -16,6 +16,7 @@
 #include "address.h"
 #include "error.h"
 #include "journal.h"
+#include "retention.h"
 #include "switches.h"
 
 struct saga_config {
@@ -25,14 +26,15 @@ struct saga_config {
     char *listen;      /* unix:PATH or tcp:HOST:PORT; NULL: the socket in the data directory */
     enum saga_journal_format log_format;
     enum saga_journal_level log_level;
-    uint64_t map_bytes;          /* the most that the log may ever take */
-    uint32_t sagas_max;          /* open at a time */
-    uint32_t resend_per_second;  /* commands sent again after a restart */
-    uint64_t checkpoint_records; /* a checkpoint after so many */
-    char *amqp;                  /* the broker's URL; NULL: none was given */
-    char *amqp_password_file;    /* NULL: the URL has the password */
-    char *amqp_ca_file;          /* amqps: whom to trust; NULL: the system's */
-    char *amqp_certificate;      /* amqps: our own, with its key; NULL: none */
+    uint64_t map_bytes;              /* the most that the log may ever take */
+    uint32_t sagas_max;              /* open at a time */
+    uint32_t resend_per_second;      /* commands sent again after a restart */
+    uint64_t checkpoint_records;     /* a checkpoint after so many */
+    struct saga_retention retention; /* of ended sagas, and start keys */
+    char *amqp;                      /* the broker's URL; NULL: none was given */
+    char *amqp_password_file;        /* NULL: the URL has the password */
+    char *amqp_ca_file;              /* amqps: whom to trust; NULL: the system's */
+    char *amqp_certificate;          /* amqps: our own, with its key; NULL: none */
     char *amqp_key;
     bool amqp_persistent;                  /* commands */
     struct saga_amqp_address amqp_address; /* what --amqp says, with the password; where it is */

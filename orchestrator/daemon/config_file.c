@@ -11,16 +11,44 @@
 
 #define FILE_BYTES_MAX (64u << 10)
 
+/* A setting of several values may be a mapping of them, or one text: this makes it that. False: it
+ * cannot be one. */
+static bool join(const struct saga_yaml_node *mapping, char *text, size_t size) {
+    size_t at = 0;
+    for (const struct saga_yaml_node *key = mapping->first; key != NULL; key = key->next) {
+        const struct saga_yaml_node *value = key->value;
+        if (value->kind != SAGA_YAML_SCALAR || value->absent) {
+            return false;
+        }
+        const int put =
+            snprintf(text + at, size - at, "%s%s=%s", at > 0 ? "," : "", key->text, value->text);
+        if (put < 0 || (size_t)put >= size - at) {
+            return false;
+        }
+        at += (size_t)put;
+    }
+    return at > 0;
+}
+
 static void set_value(struct saga_report *report, const struct saga_yaml_node *key,
                       enum saga_setting setting, struct saga_config *config) {
     const struct saga_yaml_node *value = key->value;
-    struct saga_fault fault;
     const char *name = saga_setting_key(setting);
-    if (value->kind != SAGA_YAML_SCALAR || value->absent || memchr(value->text, 0, value->size)) {
+    const char *text = NULL;
+    char joined[1024];
+    struct saga_fault fault;
+    if (value->kind == SAGA_YAML_MAPPING && setting == SAGA_SETTING_RETENTION &&
+        join(value, joined, sizeof joined)) {
+        text = joined;
+    } else if (value->kind == SAGA_YAML_SCALAR && !value->absent &&
+               memchr(value->text, 0, value->size) == NULL) {
+        text = value->text;
+    }
+    if (text == NULL) {
         saga_report_add(report, saga_yaml_place(value), NULL, "'%s' wants one value", name);
-    } else if (saga_setting_set(config, setting, value->text, name, SAGA_ERROR_INVALID, &fault) !=
+    } else if (saga_setting_set(config, setting, text, name, SAGA_ERROR_INVALID, &fault) !=
                SAGA_OK) {
-        saga_report_add(report, value->span, NULL, "%s", fault.text);
+        saga_report_add(report, saga_yaml_place(value), NULL, "%s", fault.text);
     }
 }
 

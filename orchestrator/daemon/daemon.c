@@ -160,6 +160,9 @@ static void say_recovered(const struct saga_daemon *daemon,
         {"records", records}, {"open", open}, {"quarantined", quarantined}, {0}};
     saga_journal_write(daemon->journal, SAGA_JOURNAL_INFO, fields, "recovered from log %s",
                        saga_log_identity(daemon->log));
+    char retention[SAGA_RETENTION_BYTES];
+    saga_retention_format(&daemon->config->retention, retention);
+    saga_journal_write(daemon->journal, SAGA_JOURNAL_INFO, NULL, "retention: %s", retention);
     if (report->quarantined > 0) {
         saga_journal_write(daemon->journal, SAGA_JOURNAL_WARNING, NULL,
                            "%" PRIu64 " sagas are quarantined, the first: %s", report->quarantined,
@@ -192,6 +195,7 @@ static enum saga_error open_engine(struct saga_daemon *daemon, struct saga_fault
     config.limits.sagas_max = daemon->config->sagas_max;
     config.limits.resend_per_second = daemon->config->resend_per_second;
     config.checkpoints.records = daemon->config->checkpoint_records;
+    config.retention = daemon->config->retention;
     config.random = random_bytes;
     config.guard_path = guard;
     random_bytes(NULL, &config.hash_seed, sizeof config.hash_seed);

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "size.h"
+
 #define MAP_BYTES_MIN          (UINT64_C(1) << 20)
-#define MAP_BYTES_MAX          (UINT64_C(1) << 46) /* what LMDB can map in 47 bits of address space */
 #define SAGAS_MAX_MAX          10000000
 #define RESEND_PER_SECOND      1000000
 #define CHECKPOINT_RECORDS_MAX 1000000000
@@ -80,16 +81,8 @@ static const char *set_log_level(struct saga_config *config, const char *text) {
 }
 
 static const char *set_map_size(struct saga_config *config, const char *text) {
-    static const char units[] = "KMGT";
-    const char *end;
-    uint64_t bytes = parse_number(text, MAP_BYTES_MAX, &end);
-    const char *unit = *end == '\0' ? NULL : strchr(units, *end);
-    if (unit != NULL) {
-        const unsigned shift = 10 * (unsigned)(unit - units + 1);
-        bytes = bytes <= MAP_BYTES_MAX >> shift ? bytes << shift : 0;
-        end++;
-    }
-    if (*end != '\0' || bytes < MAP_BYTES_MIN || bytes > MAP_BYTES_MAX) {
+    uint64_t bytes;
+    if (!saga_size_parse(text, strlen(text), &bytes) || bytes < MAP_BYTES_MIN) {
         return "a number of bytes, or one with K, M, G or T, from 1M to 64T";
     }
     config->map_bytes = bytes;
@@ -124,6 +117,10 @@ static const char *set_checkpoint_records(struct saga_config *config, const char
     }
     config->checkpoint_records = number;
     return NULL;
+}
+
+static const char *set_retention(struct saga_config *config, const char *text) {
+    return saga_retention_parse(text, &config->retention) ? NULL : SAGA_RETENTION_EXPECTED;
 }
 
 /* What is wrong with it is said by saga_setting_set(): never with the text itself. */
@@ -195,6 +192,11 @@ static const struct {
                                          "A checkpoint after so many records, or 10 for each open "
                                          "saga if that is more (default: 1000000)",
                                          set_checkpoint_records},
+    [SAGA_SETTING_RETENTION] = {"retention", "SAGAD_RETENTION", "retention", "NAME=DURATION,...",
+                                "How long ended sagas are known, by outcome, and start keys; and "
+                                "the size of the log from which on they go earlier (default: "
+                                "completed=7d,compensated=30d,start_keys=30d)",
+                                set_retention},
     [SAGA_SETTING_AMQP] = {"amqp", "AMQP_URL", "amqp", "URL",
                            "The broker behind which participants are: "
                            "amqp[s]://USER:PASSWORD@HOST:PORT,HOST:PORT/VHOST",
