@@ -63,12 +63,23 @@ void daemon_checkpoint_every(uint64_t records) {
     checkpoint_records = records;
 }
 
+static struct saga_retention retention;
+static bool retains; /* that long; else for ever */
+
+void daemon_retain(const struct saga_retention *wanted) {
+    retention = *wanted;
+    retains = true;
+}
+
 void daemon_open(const char *data_dir) {
     if (world.data_dir == NULL) {
         world_init(data_dir);
         if (checkpoint_records != 0) {
             world.checkpoints =
                 (struct saga_checkpoint_pace){.records = checkpoint_records, .slice_entries = 1};
+        }
+        if (retains) {
+            world.retention = retention;
         }
         world.sagas_max = 100000;
         world.now = (struct saga_moment){.boot_ms = 1000, .wall_ms = 1718098200000};

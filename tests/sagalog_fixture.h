@@ -22,6 +22,8 @@
 void daemon_open(const char *data_dir);
 /* Before the first daemon_open(): a checkpoint after so many records, in the smallest slices. */
 void daemon_checkpoint_every(uint64_t records);
+/* Likewise: how long ended sagas are known. Copied. */
+void daemon_retain(const struct saga_retention *retention);
 /* As a kill would: nothing is said goodbye to. */
 void daemon_kill(void);
 /* The next start, 5 s later. */
