@@ -10,7 +10,8 @@ target_link_libraries(saga_engine_fixture PRIVATE saga_flags
 saga_test(recovery_test LINKS saga_engine_fixture)
 saga_test(key_table_test LINKS saga_start_keys)
 saga_test(roster_test LINKS saga_roster)
-foreach(test engine_test engine_request_test engine_tell_test checkpoint_test retention_test)
+foreach(test engine_test engine_request_test engine_tell_test checkpoint_test retention_test
+         retention_slope_test)
     saga_test(${test} SOURCES ${test}.c trip_fixture.c LINKS saga_engine_fixture)
 endforeach()
 
