@@ -282,6 +282,19 @@ static enum saga_error open_checkpointer(struct saga_engine *engine, struct saga
     return SAGA_OK;
 }
 
+/* What those need that were open already. */
+static void reckon_all(struct saga_engine *engine) {
+    uint32_t cursor = 0;
+    const struct saga_plan *plan;
+    const struct saga *saga;
+    while ((saga = saga_coordinator_next(engine->coordinator, &cursor, &plan)) != NULL) {
+        struct saga_roster_entry *entry = saga_roster_find(engine->roster, &saga->id);
+        if (entry != NULL && !saga_coordinator_quarantined(engine->coordinator, &saga->id)) {
+            saga_room_set(&engine->room, entry, plan, saga);
+        }
+    }
+}
+
 static enum saga_error recover(struct saga_engine *engine, struct saga_moment now,
                                struct saga_recovery_report *report, struct saga_fault *fault) {
     const struct saga_recall_options options = {
@@ -303,6 +316,7 @@ static enum saga_error recover(struct saga_engine *engine, struct saga_moment no
     engine->keys = engine->recall->keys;
     engine->registry = engine->recall->registry;
     engine->outcomes = engine->recall->outcomes;
+    reckon_all(engine);
     error = open_checkpointer(engine, fault);
     return error == SAGA_OK ? begin_epoch(engine, now, fault) : error;
 }
