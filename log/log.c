@@ -543,10 +543,11 @@ void saga_log_room(struct saga_log *log, struct saga_log_room *room) {
     *room = (struct saga_log_room){0};
     if (look_at_fill(log)) {
         const struct saga_store_fill *fill = &log->fill;
+        const uint64_t batch_bytes = saga_batch_bytes(&log->batch) + (uint64_t)log->rows.used;
         *room = (struct saga_log_room){
-            .bytes =
-                fill->used + fill->held + saga_batch_bytes(&log->batch) + (uint64_t)log->rows.used,
+            .bytes = fill->used + fill->held + batch_bytes,
             .bytes_max = bytes_max_of(fill),
+            .batch_bytes = batch_bytes,
             .file_bytes = fill->file_bytes,
             .copied = fill->copied,
         };

@@ -167,12 +167,13 @@ void saga_log_usage(struct saga_log *log, struct saga_log_usage *usage);
 
 /* The log's room: of the last flush, and of the batch. */
 struct saga_log_room {
-    uint64_t bytes;      /* taken: by pages in use, by free ones that a reader keeps from being used
-                            again, and by the batch */
-    uint64_t bytes_max;  /* that could ever be: the map, or less where the file system has less */
-    uint64_t file_bytes; /* data.mdb's length: what needs several pages in a row may find them only
-                            behind it */
-    uint64_t copied;     /* of `bytes`: pages that commits copy, and free two commits later */
+    uint64_t bytes;     /* taken: by pages in use, by free ones that a reader keeps from being used
+                           again, and by the batch */
+    uint64_t bytes_max; /* that could ever be: the map, or less where the file system has less */
+    uint64_t batch_bytes; /* of `bytes`: the batch's, as encoded */
+    uint64_t file_bytes;  /* data.mdb's length: what needs several pages in a row may find them only
+                             behind it */
+    uint64_t copied;      /* of `bytes`: pages that commits copy, and free two commits later */
 };
 /* Cheap: asks once a flush at most. Where the log cannot be read, it is full. */
 void saga_log_room(struct saga_log *log, struct saga_log_room *room);

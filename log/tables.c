@@ -12,6 +12,7 @@ enum {
     AT_FORMAT = 0,
     AT_FLAGS = 1,
     AT_STEP_COUNT = 2,
+    AT_BODY_CLASS = 3,
     AT_EPOCH = 4,
     AT_STARTED_LSN = 8,
     AT_LAST_LSN = 16,
@@ -95,6 +96,20 @@ static void encode_state(const struct saga *state, uint8_t *value) {
     }
 }
 
+/* Eight sizes from one power of two to the next: 2^p * (1 + e / 8). */
+static uint32_t size_of_class(uint8_t class) {
+    const uint64_t size = (UINT64_C(1) << class / 8) * (8 + class % 8) / 8;
+    return size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
+}
+
+static uint8_t class_of_size(uint32_t size) {
+    uint8_t class = 0;
+    while (size > 0 && class < UINT8_MAX && (class == 0 || size_of_class(class) < size)) {
+        class ++;
+    }
+    return class;
+}
+
 size_t saga_open_row_encode(const struct saga_open_row *row, const struct saga *state,
                             uint8_t key[SAGA_OPEN_KEY_BYTES],
                             uint8_t value[SAGA_OPEN_VALUE_BYTES_MAX]) {
@@ -107,6 +122,7 @@ size_t saga_open_row_encode(const struct saga_open_row *row, const struct saga *
     memset(value, 0, size);
     value[AT_FORMAT] = SAGA_TABLES_FORMAT;
     value[AT_FLAGS] = (uint8_t)((row->quarantined ? QUARANTINED : 0) | (row->asked ? ASKED : 0));
+    value[AT_BODY_CLASS] = class_of_size(row->body_bytes);
     saga_put64(value + AT_STARTED_LSN, row->started_lsn);
     saga_put64(value + AT_LAST_LSN, row->last_lsn);
     saga_put64(value + AT_DEFINITION_LSN, row->definition_lsn);
@@ -163,6 +179,7 @@ enum saga_record_error saga_open_row_decode(struct saga_open_row *row, struct sa
         return SAGA_RECORD_MALFORMED;
     }
     *row = (struct saga_open_row){
+        .body_bytes = at[AT_BODY_CLASS] != 0 ? size_of_class(at[AT_BODY_CLASS]) : 0,
         .started_lsn = saga_get64(at + AT_STARTED_LSN),
         .last_lsn = saga_get64(at + AT_LAST_LSN),
         .definition_lsn = saga_get64(at + AT_DEFINITION_LSN),

@@ -15,7 +15,8 @@
  *    1           1        bit 0: out of service (quarantined); no state follows
  *                         bit 1: its SAGA_STARTED names who is to be told of its end
  *    2           1        n: how many steps; 0 where no state follows
- *    3           1        0
+ *    3           1        c: its data has 2^(c div 8) * (1 + (c mod 8) / 8) bytes at the most
+ *                         (for reckoning what it may need); 0: not said
  *    4           4        epoch that is folded into the state
  *    8           8        LSN of its SAGA_STARTED
  *    16          8        LSN of its latest record; the state is as of it
@@ -101,6 +102,8 @@ struct saga_open_row {
     uint64_t started_lsn;
     uint64_t last_lsn;
     uint64_t definition_lsn;
+    uint32_t body_bytes; /* its data, at the most: what is read is up to an eighth more than what
+                            was written; 0: not said */
     bool quarantined;
     bool asked; /* somebody is to be told of its end */
 };

@@ -163,6 +163,7 @@ static void put_open(const struct saga_checkpointer *checkpointer,
         .started_lsn = entry->started_lsn,
         .last_lsn = entry->last_lsn,
         .definition_lsn = entry->definition_lsn,
+        .body_bytes = entry->body_bytes,
         .quarantined = state == NULL || saga_coordinator_quarantined(coordinator, &entry->id),
         .asked = owed != NULL && owed->started_lsn != 0,
     };

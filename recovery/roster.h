@@ -21,12 +21,15 @@ struct saga_roster_entry {
     uint64_t started_lsn;
     uint64_t last_lsn;
     uint64_t definition_lsn;
-    int64_t ended_ms;   /* where it has ended */
-    const char *status; /* a static text */
-    uint8_t outcome;    /* enum saga_outcome; 0: open, or out of service */
-    bool left_out;      /* do not fold it: it brought recovery down */
-    bool has_row;       /* in the table `open` */
-    bool recalled;      /* has a row in `done` as well; only by saga_roster_recall() */
+    int64_t ended_ms;      /* where it has ended */
+    const char *status;    /* a static text */
+    uint64_t room_bytes;   /* what it may still need of the log (room.h); */
+    uint64_t room_in_rows; /* of these */
+    uint32_t body_bytes;   /* its data, at the most */
+    uint8_t outcome;       /* enum saga_outcome; 0: open, or out of service */
+    bool left_out;         /* do not fold it: it brought recovery down */
+    bool has_row;          /* in the table `open` */
+    bool recalled;         /* has a row in `done` as well; only by saga_roster_recall() */
     struct saga_roster_entry *older, *newer;
     struct saga_roster_entry *next; /* that has the same place in the table */
 };

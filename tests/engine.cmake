@@ -28,3 +28,6 @@ saga_test(checkpoint_damage_test SOURCES checkpoint_damage_test.c trip_load.c tr
 target_include_directories(checkpoint_damage_test PRIVATE chaos)
 target_compile_definitions(checkpoint_damage_test PRIVATE SAGA_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
 add_dependencies(checkpoint_damage_test sagad sagalog)
+
+# The log's room: what is accepted ends (SAGA_ROOM_RUNS=5000 for a long run).
+saga_test(room_test SOURCES room_test.c LINKS saga_engine_fixture LABEL release TIMEOUT 1200)

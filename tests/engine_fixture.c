@@ -84,7 +84,7 @@ const struct told *world_told(size_t number) {
 void world_init(const char *data_dir) {
     world = (struct world){
         .data_dir = data_dir,
-        .map_bytes = 64u << 20,
+        .map_bytes = 512u << 20,
         .sagas_max = 1000,
         .checkpoints = saga_checkpoint_pace_default,
         .retention = saga_retention_for_ever,

@@ -58,7 +58,7 @@ extern struct world {
     size_t sent_when_released, answered_when_released;
 } world;
 
-/* A new one in `data_dir` (not copied), not open yet: 1,000 sagas, 64 MiB of log. */
+/* A new one in `data_dir` (not copied), not open yet: 1,000 sagas, 512 MiB of log. */
 void world_init(const char *data_dir);
 
 /* A daemon's start: opens the log, or creates it, and recovers. No definition is

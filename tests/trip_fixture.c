@@ -42,7 +42,7 @@ void trip_set_up_with_map(uint64_t map_bytes) {
 }
 
 void trip_set_up(void) {
-    trip_set_up_with_map(64u << 20);
+    trip_set_up_with_map(512u << 20);
 }
 
 void trip_tear_down(void) {

@@ -329,6 +329,19 @@ static enum saga_error open_purger(struct saga_engine *engine, struct saga_fault
                : saga_fault_set(fault, SAGA_ERROR_FAILED, "no memory to purge the log");
 }
 
+/* What those need that were open already. */
+static void reckon_all(struct saga_engine *engine) {
+    uint32_t cursor = 0;
+    const struct saga_plan *plan;
+    const struct saga *saga;
+    while ((saga = saga_coordinator_next(engine->coordinator, &cursor, &plan)) != NULL) {
+        struct saga_roster_entry *entry = saga_roster_find(engine->roster, &saga->id);
+        if (entry != NULL && !saga_coordinator_quarantined(engine->coordinator, &saga->id)) {
+            saga_room_set(&engine->room, entry, plan, saga);
+        }
+    }
+}
+
 static enum saga_error recover(struct saga_engine *engine, struct saga_moment now,
                                struct saga_recovery_report *report, struct saga_fault *fault) {
     const struct saga_recall_options options = {
@@ -350,6 +363,7 @@ static enum saga_error recover(struct saga_engine *engine, struct saga_moment no
     engine->keys = engine->recall->keys;
     engine->registry = engine->recall->registry;
     engine->outcomes = engine->recall->outcomes;
+    reckon_all(engine);
     error = open_checkpointer(engine, fault);
     if (error == SAGA_OK) {
         error = open_purger(engine, fault);

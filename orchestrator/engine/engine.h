@@ -237,6 +237,8 @@ void saga_engine_drain(struct saga_engine *engine);
 struct saga_engine_stats {
     struct saga_counters core;
     struct saga_log_usage log;
+    uint64_t log_bytes_usable; /* the map, or less where the file system has less */
+    uint64_t log_bytes_needed; /* at the most, for what is open to end (room.h) */
     uint64_t started, started_again, start_conflicts, starts_refused;
     uint64_t replies, replies_malformed, replies_unlisted, replies_unknown_saga, replies_stale;
     uint64_t commands_sent, commands_refused;

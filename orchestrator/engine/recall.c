@@ -9,6 +9,7 @@
 #include "ids.h"
 #include "replay.h"
 #include "restore.h"
+#include "room.h"
 
 static void see_time(struct saga_recall *recall, int64_t at_ms) {
     recall->report.last_ms = at_ms > recall->report.last_ms ? at_ms : recall->report.last_ms;
@@ -102,6 +103,7 @@ static void index_record(void *context, const struct saga_record *record, enum s
         return;
     }
     entry->left_out = result == SAGA_REPLAY_LEFT_OUT;
+    entry->body_bytes = saga_room_body(entry->body_bytes, record);
     bool late = result == SAGA_REPLAY_NO_SAGA && record->fact == SAGA_LATE_REPLY_RECEIVED;
     if (result != SAGA_REPLAYED) {
         entry->status = late ? entry->status : "quarantined";
@@ -125,6 +127,7 @@ static void index_restored(void *context, const struct saga_open_row *row,
     entry->started_lsn = row->started_lsn;
     entry->last_lsn = row->last_lsn;
     entry->definition_lsn = row->definition_lsn;
+    entry->body_bytes = row->body_bytes != 0 ? row->body_bytes : SAGA_ROOM_BODY_BYTES;
     entry->status = saga != NULL ? saga_status_name(saga) : "running";
     entry->left_out = result == SAGA_REPLAY_LEFT_OUT;
     entry->has_row = true;

@@ -58,19 +58,47 @@ static bool start_again(struct saga_engine *engine, struct saga_request *request
     return true;
 }
 
-static void start_new(struct saga_engine *engine, struct saga_request *request,
-                      const struct saga_definition *definition, struct saga_bytes input_text,
-                      struct saga_start_key *hashed, struct saga_moment now) {
-    uint32_t full = saga_log_full_percent(engine->log);
-    struct saga_update update;
-    struct saga_input input = saga_turn_input(engine, SAGA_DOOR_START, now);
+static unsigned long long kib(uint64_t bytes) {
+    return (unsigned long long)(bytes + 1023) / 1024;
+}
+
+/* Whether the log has room to finish and to compensate all that is open, and this one. Else it is
+ * refused here. */
+static bool has_room(struct saga_engine *engine, struct saga_request *request,
+                     const struct saga_plan *plan, uint32_t input_bytes) {
+    const uint32_t full = saga_log_full_percent(engine->log);
     if (full >= engine->config.full_percent) {
-        engine->stats.starts_refused++;
         saga_turn_refuse(
             engine, request, SAGA_RESULT_FULL,
             "the log is %u %% full; from %u %% on no saga is started, so that those that run "
             "can end. Make room, or raise the log's size.",
             full, engine->config.full_percent);
+        return false;
+    }
+    struct saga_log_room log;
+    const struct saga_room_rows rows = saga_turn_rows(engine);
+    const struct saga_room_need more =
+        saga_room_of_start(plan, request->key.size + request->content.size, input_bytes);
+    saga_log_room(engine->log, &log);
+    if (saga_room_fits(&engine->room, &log, &rows, &more)) {
+        return true;
+    }
+    saga_turn_refuse(engine, request, SAGA_RESULT_FULL,
+                     "of the log's %llu KiB %llu are in use; what is open may need %llu more to "
+                     "end, and this saga %llu. Try again when some have ended, make room, or raise "
+                     "the log's size.",
+                     kib(log.bytes_max), kib(log.bytes),
+                     kib(saga_room_needed(&engine->room, &log, &rows)), kib(more.bytes));
+    return false;
+}
+
+static void start_new(struct saga_engine *engine, struct saga_request *request,
+                      const struct saga_definition *definition, struct saga_bytes input_text,
+                      struct saga_start_key *hashed, struct saga_moment now) {
+    struct saga_update update;
+    struct saga_input input = saga_turn_input(engine, SAGA_DOOR_START, now);
+    if (!has_room(engine, request, &definition->plan, input_text.size)) {
+        engine->stats.starts_refused++;
         return;
     }
     input.saga = saga_id_make(&engine->ids, now.wall_ms);
@@ -290,6 +318,11 @@ static void take_stats(struct saga_engine *engine, struct saga_request *request)
     saga_checkpointer_count(engine->checkpointer, &stats->checkpoints);
     saga_purger_count(engine->purger, &stats->purged);
     stats->first_lsn = saga_log_first_lsn(engine->log);
+    struct saga_log_room room;
+    const struct saga_room_rows rows = saga_turn_rows(engine);
+    saga_log_room(engine->log, &room);
+    stats->log_bytes_usable = room.bytes_max;
+    stats->log_bytes_needed = saga_room_needed(&engine->room, &room, &rows);
     stats->epoch = engine->epoch;
     stats->last_lsn = saga_log_next_lsn(engine->log) - 1;
     saga_turn_answer(engine, request, SAGA_RESULT_OK);

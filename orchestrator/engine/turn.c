@@ -112,6 +112,18 @@ bool saga_turn_find_key(struct saga_engine *engine, const struct saga_start_key 
     return error == SAGA_OK;
 }
 
+struct saga_room_rows saga_turn_rows(const struct saga_engine *engine) {
+    struct saga_start_keys_count keys;
+    const uint64_t sagas = saga_roster_count(engine->roster);
+    const uint64_t open = saga_coordinator_counters(engine->coordinator)->open;
+    saga_start_keys_count(engine->keys, &keys);
+    return (struct saga_room_rows){
+        .ended = sagas > open ? sagas - open : 0,
+        .keys_in_memory = keys.in_memory,
+        .keys_in_runs = keys.in_runs,
+    };
+}
+
 /* ------------------------------------------------------------- appending */
 
 static unsigned kind_of(const struct saga_record *record) {
@@ -209,6 +221,19 @@ static void evaluate(struct saga_engine *engine, const struct evaluation *evalua
     free(body);
 }
 
+/* The records of one decision stand one after the other. */
+static bool is_last_of_saga(const struct saga_update *update, size_t index) {
+    return index + 1 == update->record_count ||
+           memcmp(&update->records[index].saga, &update->records[index + 1].saga,
+                  sizeof(struct saga_id)) != 0;
+}
+
+static void reckon(struct saga_engine *engine, struct saga_roster_entry *entry) {
+    const struct saga_plan *plan = NULL;
+    const struct saga *saga = saga_coordinator_find(engine->coordinator, &entry->id, &plan);
+    saga_room_set(&engine->room, entry, plan, saga);
+}
+
 void saga_turn_take_over(struct saga_engine *engine, const struct saga_update *update,
                          struct saga_moment now) {
     struct evaluation evaluations[EVALUATIONS_MAX];
@@ -223,6 +248,12 @@ void saga_turn_take_over(struct saga_engine *engine, const struct saga_update *u
         if (entry != NULL && record->fact == SAGA_ENDED) {
             entry->outcome = record->outcome;
             entry->ended_ms = record->at_ms;
+        }
+        if (entry != NULL) {
+            entry->body_bytes = saga_room_body(entry->body_bytes, record);
+        }
+        if (entry != NULL && is_last_of_saga(update, i)) {
+            reckon(engine, entry);
         }
     }
     for (size_t i = 0; i < update->effect_count; i++) {

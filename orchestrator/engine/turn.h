@@ -13,6 +13,7 @@
 #include "checkpointer.h"
 #include "engine.h"
 #include "ids.h"
+#include "room.h"
 
 /* What waits for the commit. */
 struct pending {
@@ -36,6 +37,7 @@ struct saga_engine {
     struct saga_registry *registry;
     struct saga_outcomes *outcomes;
     struct saga_id_source ids;
+    struct saga_room room;
     int64_t base_ms;                        /* the engine's time is boot_ms + this */
     struct saga_checkpointer *checkpointer; /* owned */
     struct saga_purger *purger;             /* owned */
@@ -90,6 +92,9 @@ void saga_turn_begin_list(struct saga_engine *engine, const char *status,
 SAGA_CHECKED bool saga_turn_next(struct saga_census *census, struct saga_census_line *line);
 
 uint64_t saga_turn_count(struct saga_engine *engine);
+
+/* What the open sagas may still need of the log, and what the next checkpoint writes. */
+struct saga_room_rows saga_turn_rows(const struct saga_engine *engine);
 
 /* What a start key was used for. False: never. */
 SAGA_CHECKED bool saga_turn_find_key(struct saga_engine *engine, const struct saga_start_key *key,

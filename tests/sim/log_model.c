@@ -547,6 +547,11 @@ uint32_t saga_log_full_percent(struct saga_log *log) {
     return sim_fault(SIM_FAULT_LOG_FULL) ? 85 : 10;
 }
 
+void saga_log_room(struct saga_log *log, struct saga_log_room *room) {
+    (void)log;
+    *room = (struct saga_log_room){.bytes = disk.used, .bytes_max = UINT64_MAX / 2};
+}
+
 /* ------------------------------------------------------------------ readers */
 
 enum saga_error saga_log_reader_open(struct saga_log *log, struct saga_log_reader **reader,
