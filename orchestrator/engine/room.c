@@ -28,16 +28,24 @@
 #define COPIED_PAGES_MAX   96
 #define COPIED_PAGES_FIXED 12
 
+/* A row, where its key wants it: pages may be half empty. */
 static uint64_t spread(uint64_t bytes) {
     return (bytes + NODE_BYTES) * 9 / 4;
+}
+
+/* A block, at the end: a page is left once there is no room for one more like it. A page in two
+ * hundred is of the tree above. */
+static uint64_t packed(uint64_t bytes) {
+    const uint64_t each = PAGE_BYTES / ((PAGE_BYTES - PAGE_HEAD_BYTES) / (bytes + NODE_BYTES));
+    return each + each / 100 + 1;
 }
 
 struct saga_room_need saga_room_of_record(uint64_t bytes) {
     const uint64_t block = BLOCK_BYTES + FIELD_BYTES + bytes;
     const uint64_t pages = (block + PAGE_HEAD_BYTES + PAGE_BYTES - 1) / PAGE_BYTES;
     const uint64_t taken = pages * PAGE_BYTES + spread(0);
-    if (block <= INLINE_BYTES && spread(block) < taken) {
-        return (struct saga_room_need){.bytes = spread(block)};
+    if (block <= INLINE_BYTES) {
+        return (struct saga_room_need){.bytes = packed(block)};
     }
     return (struct saga_room_need){.bytes = taken, .in_rows = pages > 1 ? taken : 0};
 }

@@ -20,10 +20,11 @@
  * and of the saga itself cancel, turn, pivot, parking, an operator's word and the end; its rows in
  * `open`, `done` and `owed`; its start key, twice, since runs are merged.
  *
- * A record is reckoned as a commit of its own: a block's head, LMDB's node, and all of it
- * 9/4 times, since pages of a tree may be half empty, and blocks as well. (Blocks up to half
- * a page stand in the tree's pages, so a commit takes what it has, not a page.) What is larger than
- * that takes whole pages, and those have to lie in a row: pages that are free again are seldom in
+ * A record is reckoned as a commit of its own: a block's head, LMDB's node, and its share of a page
+ * that has as many of them as there is room for, since blocks are appended. (Blocks up to half
+ * a page stand in the tree's pages, so a commit takes what it has, not a page.) Rows are reckoned
+ * 9/4 times, since pages of other trees may be half empty. What is larger than half a page takes
+ * whole pages, and those have to lie in a row: pages that are free again are seldom in
  * a row, so these are reckoned with what is behind the file's last page.
  *
  * LMDB copies each page that it changes, and the copied one is free two commits later. So room for
@@ -32,9 +33,10 @@
  *
  * Not bounded, and so not reckoned: replies larger than SAGA_ROOM_REPLY_BYTES (once they have come,
  * they are: the data has grown), attempts without end, what follows from participants that
- * contradict themselves, from a debt before there is one, and from what operators do, the daemon's starts, and definitions. For all of these there are the percents that
- * no start takes (SAGA_LOG_FULL_PERCENT). Where even they are used up, the process ends (status
- * 8), nothing that was acknowledged is lost, and each saga goes on when there is room again.
+ * contradict themselves, from a debt before there is one, and from what operators do, the daemon's
+ * starts, and definitions. For all of these there are the percents that no start takes
+ * (SAGA_LOG_FULL_PERCENT). Where even they are used up, the process ends (status 8), nothing that
+ * was acknowledged is lost, and each saga goes on when there is room again.
  *
  * Threads: one.
  */
@@ -45,7 +47,7 @@
 #include "roster.h"
 #include "saga.h"
 
-#define SAGA_ROOM_REPLY_BYTES 512
+#define SAGA_ROOM_REPLY_BYTES 256
 #define SAGA_ROOM_WORD_BYTES  64
 #define SAGA_ROOM_ATTEMPTS    8
 /* The data of a saga whose row does not say how much it has. */
