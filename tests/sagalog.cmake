@@ -15,7 +15,7 @@ foreach(test sagalog_test sagalog_mutation_test sagalog_show_test sagalog_state_
     saga_test(${test} LINKS saga_sagalog_fixture saga_json saga_log PkgConfig::JANSSON)
     add_dependencies(${test} sagalog)
 endforeach()
-foreach(test sagalog_export_test sagalog_import_test)
+foreach(test sagalog_export_test sagalog_import_test sagalog_import_damage_test sagalog_key_test)
     saga_test(${test} SOURCES ${test}.c export_reading.c export_scene.c trip_load.c trip_fixture.c
         LINKS saga_sagalog_fixture saga_log_story saga_audit saga_ids saga_json saga_log PkgConfig::JANSSON
         TIMEOUT 600)
