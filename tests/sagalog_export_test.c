@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "check_run.h"
+#include "engine_fixture.h"
 #include "export_reading.h"
 
 static struct scratch scratch;
@@ -205,6 +206,66 @@ START_TEST(memory_does_not_grow_with_the_log) {
 }
 END_TEST
 
+/* A log of half a megabyte in a map of eight, and an export of it whose reader has stopped. */
+static void stall(struct sagalog_process *process) {
+    static char input[4096];
+    world_init(scratch.path);
+    world.map_bytes = 8u << 20;
+    world.sagas_max = 10000;
+    world.now = (struct saga_moment){.boot_ms = 1000, .wall_ms = 1718098200000};
+    daemon_open(scratch.path);
+    (void)snprintf(input, sizeof input, "{\"text\":\"%03900d\"}", 0);
+    for (int i = 0; i < 120; i++) {
+        (void)booking_start("", input);
+    }
+    sagalog_start(process, scratch.path, "export", NULL);
+    sagalog_await(process, "\n"); /* it stands before the pipe, which is full, and has its view */
+}
+
+static void read_to_the_end(struct sagalog_process *process) {
+    ssize_t got;
+    do {
+        process->text = realloc(process->text, process->size + 4097);
+        ck_assert_ptr_nonnull(process->text);
+        got = read(process->out, process->text + process->size, 4096);
+        ck_assert_int_ge(got, 0);
+        process->size += (size_t)got;
+    } while (got > 0);
+    process->text[process->size] = '\0';
+}
+
+/* It is of one moment, whatever is written meanwhile. */
+START_TEST(what_is_written_meanwhile_is_not_in_it) {
+    struct sagalog_process process;
+    stall(&process);
+    (void)booking_start("a late one", "{}");
+    read_to_the_end(&process);
+    ck_assert_ptr_nonnull(strstr(process.text, "\n{\"end\":"));
+    ck_assert_ptr_null(strstr(process.text, "a late one"));
+    const int status = sagalog_end(&process);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%d: %s", status, complained);
+    ck_assert_int_eq(SAGALOG(scratch.path, "export"), 0);
+    ck_assert_ptr_nonnull(strstr(printed, "a late one"));
+    daemon_kill();
+}
+END_TEST
+
+START_TEST(it_gives_up_before_it_fills_the_log) {
+    struct sagalog_process process;
+    stall(&process);
+    const uint64_t before = daemon_log_bytes();
+    while (daemon_log_bytes() < before + (3u << 20)) { /* half of the room, and more */
+        (void)booking_start("", "{}");
+    }
+    ck_assert_uint_lt(daemon_log_bytes(), 7u << 20);
+    read_to_the_end(&process);
+    const int status = sagalog_end(&process);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 1, "%d: %s", status, complained);
+    expect_in(complained, "since pages cannot be reused while an export reads them");
+    daemon_kill();
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("sagalog export");
     TCase *tests = tcase_create("export");
@@ -213,6 +274,8 @@ int main(void) {
     tcase_add_test(tests, every_record_of_every_kind_can_be_read_back);
     tcase_add_test(tests, what_no_daemon_would_write_can_be_read_back);
     tcase_add_test(tests, memory_does_not_grow_with_the_log);
+    tcase_add_test(tests, what_is_written_meanwhile_is_not_in_it);
+    tcase_add_test(tests, it_gives_up_before_it_fills_the_log);
     suite_add_tcase(suite, tests);
     return check_run(suite);
 }

@@ -7,6 +7,7 @@
 
 #include "base64.h"
 #include "ids.h"
+#include "tables.h"
 
 /* So that what follows them does not overflow. */
 #define LSN_MAX (UINT64_C(1) << 62)
@@ -148,6 +149,37 @@ bool saga_export_row_read(struct saga_export_row *row, const json_t *json,
         saga_fields_refuse(fields, "there is no such table");
     }
     return saga_fields_end(fields);
+}
+
+enum saga_record_error saga_export_row_decode(const struct saga_export_row *row, struct saga *state,
+                                              uint64_t *last_lsn) {
+    struct saga_open_row open = {0};
+    struct saga_done_row done = {0};
+    struct saga_owed_row owed = {0};
+    enum saga_record_error error;
+    switch (row->table) {
+    case SAGA_TABLE_OPEN:
+        memset(state, 0, saga_size(SAGA_STEPS_MAX));
+        error = saga_open_row_decode(&open, state, row->key, row->value);
+        *last_lsn = open.last_lsn;
+        return error;
+    case SAGA_TABLE_DONE:
+        error = saga_done_row_decode(&done, row->key, row->value);
+        *last_lsn = done.last_lsn;
+        return error;
+    default:
+        error = saga_owed_row_decode(&owed, row->key, row->value);
+        *last_lsn = owed.ended_lsn;
+        return error;
+    }
+}
+
+size_t saga_export_place(uint8_t table) {
+    size_t place = 0;
+    while (saga_export_tables[place] != 0 && saga_export_tables[place] != table) {
+        place++;
+    }
+    return place;
 }
 
 /* ---------------------------------------------------------------- start keys */

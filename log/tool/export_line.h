@@ -20,6 +20,7 @@
 #include "fields.h"
 #include "key_run.h"
 #include "log.h"
+#include "record.h"
 
 /* Of the text. */
 #define SAGA_EXPORT_FORMAT 1
@@ -77,6 +78,13 @@ SAGA_CHECKED bool saga_export_head_read(struct saga_export_head *head, const jso
 /* `row` is to be freed in any case. */
 SAGA_CHECKED bool saga_export_row_read(struct saga_export_row *row, const json_t *json,
                                        struct saga_fields *fields);
+/* Whether it is one of its table, as tables.h has them. `state` has room for any; *last_lsn: the
+ * latest record that the row tells of. */
+SAGA_CHECKED enum saga_record_error saga_export_row_decode(const struct saga_export_row *row,
+                                                           struct saga *state, uint64_t *last_lsn);
+/* The place of a table among saga_export_tables. */
+size_t saga_export_place(uint8_t table);
+
 SAGA_CHECKED bool saga_export_seed_read(uint64_t *seed, const json_t *json,
                                         struct saga_fields *fields);
 /* Number, level and count of keys alone. */

@@ -7,6 +7,7 @@
 #include "graft.h"
 #include "key_planting.h"
 #include "key_seed.h"
+#include "line_places.h"
 #include "record_json.h"
 #include "tables.h"
 
@@ -16,11 +17,6 @@
 
 /* What the text has, in this order. */
 enum stage { NOTHING = 0, HEAD, DEFINITIONS, KEPT, RECORDS, ROWS, KEYS, END };
-
-struct older {
-    uint64_t lsn;
-    uint64_t line;
-};
 
 struct saga_planting {
     const char *data_dir;
@@ -32,12 +28,11 @@ struct saga_planting {
     struct saga_fields *fields; /* owned; of the line at hand */
     struct saga *state;         /* owned; room for any */
     struct saga_export_head head;
-    enum stage stage;   /* of the line that was taken last */
-    uint64_t lines;     /* that were taken */
-    uint64_t next_lsn;  /* of the records */
-    struct older *olds; /* owned; records before the first one */
-    size_t old_count, old_room;
-    uint8_t table; /* ROWS: of the last one */
+    enum stage stage;        /* of the line that was taken last */
+    uint64_t lines;          /* that were taken */
+    uint64_t next_lsn;       /* of the records */
+    struct saga_places olds; /* of records before the first one */
+    uint8_t table;           /* ROWS: of the last one */
     uint8_t key[SAGA_ROW_KEY_BYTES_MAX];
     uint32_t key_size; /* DEFINITIONS, KEPT, ROWS: of the last one */
     struct saga_key_planting keys;
@@ -84,7 +79,7 @@ void saga_planting_close(struct saga_planting *planting) {
     saga_digest_close(planting->text);
     free(planting->fields);
     free(planting->state);
-    free(planting->olds);
+    saga_places_fini(&planting->olds);
     free(planting);
 }
 
@@ -167,45 +162,17 @@ static enum saga_error put_definition(struct saga_planting *planting,
     return error;
 }
 
-static enum saga_error note_older(struct saga_planting *planting, uint64_t lsn,
-                                  struct saga_fault *fault) {
-    if (planting->old_count == planting->old_room) {
-        const size_t room = planting->old_room == 0 ? 1024 : 2 * planting->old_room;
-        struct older *olds = realloc(planting->olds, room * sizeof *olds);
-        if (olds == NULL) {
-            return no_memory(fault);
-        }
-        planting->olds = olds;
-        planting->old_room = room;
-    }
-    planting->olds[planting->old_count++] = (struct older){.lsn = lsn, .line = planting->lines + 1};
-    return SAGA_OK;
-}
-
-static int by_lsn(const void *a, const void *b) {
-    const struct older *first = a;
-    const struct older *second = b;
-    if (first->lsn != second->lsn) {
-        return first->lsn < second->lsn ? -1 : 1;
-    }
-    return (first->line > second->line) - (first->line < second->line);
-}
-
 /* No record is there twice. */
 static enum saga_error check_older(struct saga_planting *planting, struct saga_fault *fault) {
-    struct older *olds = planting->olds;
-    if (planting->old_count > 1) {
-        qsort(olds, planting->old_count, sizeof *olds, by_lsn);
+    struct saga_place first;
+    struct saga_place second;
+    if (!saga_places_repeat(&planting->olds, &first, &second)) {
+        return SAGA_OK;
     }
-    for (size_t i = 1; i < planting->old_count; i++) {
-        if (olds[i].lsn == olds[i - 1].lsn) {
-            return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
-                                  "record %" PRIu64 " is there twice before it, in the lines "
-                                  "%" PRIu64 " and %" PRIu64,
-                                  olds[i].lsn, olds[i - 1].line, olds[i].line);
-        }
-    }
-    return SAGA_OK;
+    return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
+                          "record %" PRIu64 " is there twice before it, in the lines %" PRIu64
+                          " and %" PRIu64,
+                          first.lsn, first.line, second.line);
 }
 
 /* A record whose block is gone: a definition, or one that a saga needs. */
@@ -234,9 +201,12 @@ static enum saga_error take_older(struct saga_planting *planting, const struct s
                               record->lsn);
     }
     planting->stage = stage;
-    const enum saga_error error = note_older(planting, record->lsn, fault);
-    if (error != SAGA_OK || of_log) {
-        return error != SAGA_OK ? error : put_definition(planting, record, fault);
+    const struct saga_place place = {.lsn = record->lsn, .line = planting->lines + 1};
+    if (!saga_places_add(&planting->olds, place)) {
+        return no_memory(fault);
+    }
+    if (of_log) {
+        return put_definition(planting, record, fault);
     }
     saga_log_keep(planting->log, record);
     planting->batch_bytes += record->payload.size + record->content.size;
@@ -312,44 +282,10 @@ static enum saga_error end_records(struct saga_planting *planting, struct saga_f
 
 /* ---------------------------------------------------------------------- rows */
 
-/* What its table wants, but for the sagas that it is of. *last_lsn: the latest record it tells of.
- */
-static enum saga_record_error decode_row(const struct saga_planting *planting,
-                                         const struct saga_export_row *row, uint64_t *last_lsn) {
-    struct saga_open_row open = {0};
-    struct saga_done_row done = {0};
-    struct saga_owed_row owed = {0};
-    enum saga_record_error error;
-    switch (row->table) {
-    case SAGA_TABLE_OPEN:
-        memset(planting->state, 0, saga_size(SAGA_STEPS_MAX));
-        error = saga_open_row_decode(&open, planting->state, row->key, row->value);
-        *last_lsn = open.last_lsn;
-        return error;
-    case SAGA_TABLE_DONE:
-        error = saga_done_row_decode(&done, row->key, row->value);
-        *last_lsn = done.last_lsn;
-        return error;
-    default:
-        error = saga_owed_row_decode(&owed, row->key, row->value);
-        *last_lsn = owed.ended_lsn;
-        return error;
-    }
-}
-
-/* The place of a table in the text. */
-static size_t place_of(uint8_t table) {
-    size_t place = 0;
-    while (saga_export_tables[place] != 0 && saga_export_tables[place] != table) {
-        place++;
-    }
-    return place;
-}
-
 static enum saga_error take_row(struct saga_planting *planting, const struct saga_export_row *row,
                                 struct saga_fault *fault) {
     uint64_t last_lsn = 0;
-    const enum saga_record_error damage = decode_row(planting, row, &last_lsn);
+    const enum saga_record_error damage = saga_export_row_decode(row, planting->state, &last_lsn);
     const bool first = planting->stage < ROWS || planting->table != row->table;
     if (damage != SAGA_RECORD_OK) {
         return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED, "it is no row of this table: %s",
@@ -360,7 +296,8 @@ static enum saga_error take_row(struct saga_planting *planting, const struct sag
                               "its row tells of record %" PRIu64 ", beyond last_lsn", last_lsn);
     }
     if (planting->stage > ROWS ||
-        (first && planting->stage == ROWS && place_of(planting->table) > place_of(row->table)) ||
+        (first && planting->stage == ROWS &&
+         saga_export_place(planting->table) > saga_export_place(row->table)) ||
         !ascends(planting, first, row->key)) {
         return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
                               "its row is out of order, or there twice");
@@ -554,7 +491,7 @@ enum saga_error saga_planting_finish(struct saga_planting *planting, struct saga
         return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
                               "it is cut short: the last line of an export is missing");
     }
-    *sum = (struct saga_planting_sum){.head = planting->head, .older = planting->old_count};
+    *sum = (struct saga_planting_sum){.head = planting->head, .older = planting->olds.count};
     enum saga_error error = flush(planting, fault);
     if (error == SAGA_OK && checkpoint->lsn > saga_log_checkpoint(planting->log).lsn) {
         saga_log_set_checkpoint(planting->log, checkpoint);
