@@ -1,6 +1,7 @@
 #include "backup.h"
 
 #include "directory.h"
+#include "growth.h"
 #include "identity.h"
 #include "inspection.h"
 #include "reader.h"
@@ -25,7 +26,7 @@ struct taking {
     uint8_t *portion; /* owned */
     char identity[SAGA_IDENTITY_BYTES_MAX];
     size_t identity_bytes;
-    uint64_t log_bytes_max; /* beyond which the log must not grow meanwhile */
+    struct saga_growth growth;
     struct saga_fault *fault;
 };
 
@@ -41,37 +42,6 @@ static enum saga_error inspect(struct saga_log *log, struct saga_sink *sink,
     const enum saga_error error = saga_inspection_run(&inspection, log, fault);
     backup->records = inspection.records;
     return error;
-}
-
-/* ------------------------------------------------------------------- growing */
-
-/* Half of the room to where starts are refused; of a log that is fuller, a quarter of the rest.
- * By the file's length: what is free in it now is not used while it is read. */
-static enum saga_error limit_growth(struct taking *taking) {
-    struct saga_store_fill fill;
-    const enum saga_error error = saga_store_view_fill(taking->reader->view, &fill, taking->fault);
-    if (error != SAGA_OK) {
-        return error;
-    }
-    uint64_t most = fill.file_bytes + fill.system_bytes_free;
-    most = most < fill.bytes_max ? most : fill.bytes_max;
-    const uint64_t mark = most / 100 * SAGA_LOG_FULL_PERCENT;
-    taking->log_bytes_max = fill.file_bytes < mark ? fill.file_bytes + (mark - fill.file_bytes) / 2
-                                                   : fill.file_bytes + (most - fill.file_bytes) / 4;
-    return SAGA_OK;
-}
-
-static enum saga_error check_growth(const struct taking *taking) {
-    uint64_t bytes_max;
-    const uint64_t bytes = saga_store_file_bytes(taking->reader->store, &bytes_max);
-    if (bytes <= taking->log_bytes_max) {
-        return SAGA_OK;
-    }
-    return saga_fault_set(taking->fault, SAGA_ERROR_FULL,
-                          "%.300s has grown to %" PRIu64 " of %" PRIu64
-                          " bytes, since pages cannot be reused while a backup reads them: it was "
-                          "given up. Raise --rate, or take it when less is written.",
-                          saga_store_path(taking->reader->store), bytes, bytes_max);
 }
 
 /* ------------------------------------------------------------------- writing */
@@ -97,7 +67,7 @@ static enum saga_error write_pages(struct taking *taking) {
                                        taking->fault);
         }
         if (error == SAGA_OK) {
-            error = check_growth(taking);
+            error = saga_growth_check(&taking->growth, taking->fault);
         }
         page += count;
     }
@@ -187,7 +157,10 @@ saga_backup_take(struct saga_log *log, const struct saga_sink_options *options,
         backup->bytes = saga_archive_bytes(taking.identity_bytes,
                                            saga_snapshot_pages(&taking.snapshot) *
                                                saga_snapshot_page_bytes(&taking.snapshot));
-        error = limit_growth(&taking);
+        error = saga_growth_begin(&taking.growth, taking.reader,
+                                  "a backup reads them: it was given up. Raise --rate, or take it "
+                                  "when less is written.",
+                                  fault);
         if (error == SAGA_OK && room != NULL) {
             error = room(context, backup->bytes, fault);
         }

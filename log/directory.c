@@ -214,11 +214,12 @@ static enum saga_error check_restored(const struct saga_directory *directory,
     if (faccessat(directory->fd, SAGA_DIRECTORY_RESTORE, F_OK, AT_SYMLINK_NOFOLLOW) != 0) {
         return SAGA_OK;
     }
-    return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
-                          "a restore into %.300s was begun and not finished: there is no log yet. "
-                          "Run sagalog restore again, or remove " SAGA_DIRECTORY_RESTORE
-                          " in it to start with an empty log.",
-                          directory->path);
+    return saga_fault_set(
+        fault, SAGA_ERROR_LOG_REFUSED,
+        "a restore into %.300s, or an import, was begun and not finished: there is "
+        "no log yet. Run sagalog restore or import again, or remove " SAGA_DIRECTORY_RESTORE
+        " in it to start with an empty log.",
+        directory->path);
 }
 
 enum saga_error saga_directory_begin_log(const struct saga_directory *directory, int *fd,
@@ -277,8 +278,7 @@ enum saga_error saga_directory_commit_log(const struct saga_directory *directory
 static enum saga_error restore_failed(const struct saga_directory *directory, const char *what,
                                       struct saga_fault *fault) {
     return saga_fault_set(fault, SAGA_ERROR_FAILED,
-                          "nothing was restored into %.300s: %s: %s. Restore again when this is "
-                          "mended.",
+                          "no log was made in %.300s: %s: %s. Try again when this is mended.",
                           directory->path, what, strerror(errno));
 }
 
@@ -304,8 +304,8 @@ static enum saga_error check_empty(const struct saga_directory *directory,
     if (entry != NULL) {
         error =
             saga_fault_set(fault, SAGA_ERROR_CONFLICT,
-                           "%.300s is not empty: a log is restored into a directory of its own, "
-                           "beside nothing else. Nothing was changed.",
+                           "%.300s is not empty: a log is restored or imported into a directory of "
+                           "its own, beside nothing else. Nothing was changed.",
                            directory->path);
     } else if (errno != 0) {
         error = restore_failed(directory, "reading the directory", fault);
@@ -321,7 +321,10 @@ static int remove_stage(int directory_fd) {
     if (fd < 0) {
         return errno == ENOENT ? 0 : -1;
     }
-    int result = remove_leftover(fd, SAGA_DIRECTORY_NEW);
+    int result = unlinkat(fd, SAGA_DIRECTORY_LOCK, 0) == 0 || errno == ENOENT ? 0 : -1;
+    if (result == 0) {
+        result = remove_leftover(fd, SAGA_DIRECTORY_NEW);
+    }
     if (result == 0) {
         result = remove_leftover(fd, SAGA_DIRECTORY_LOG);
     }
@@ -329,6 +332,27 @@ static int remove_stage(int directory_fd) {
     (void)close(fd);
     errno = number;
     return result == 0 ? unlinkat(directory_fd, SAGA_DIRECTORY_RESTORE, AT_REMOVEDIR) : result;
+}
+
+enum saga_error saga_directory_make(const char *path, struct saga_fault *fault) {
+    const bool made = mkdir(path, 0750) == 0;
+    if (!made && errno == EEXIST) {
+        return SAGA_OK;
+    }
+    const int directory = made ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    const int parent =
+        directory >= 0 ? openat(directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    const bool synced = parent >= 0 && fsync(parent) == 0;
+    const int number = errno;
+    if (parent >= 0) {
+        (void)close(parent);
+    }
+    if (directory >= 0) {
+        (void)close(directory);
+    }
+    return synced ? SAGA_OK
+                  : saga_fault_set(fault, SAGA_ERROR_FAILED, "%.300s: %s the directory: %s.", path,
+                                   made ? "syncing what is above" : "making", strerror(number));
 }
 
 enum saga_error saga_directory_begin_restore(const struct saga_directory *directory,
@@ -363,11 +387,12 @@ enum saga_error saga_directory_commit_restore(const struct saga_directory *direc
         return restore_failed(directory, "renaming " SAGA_DIRECTORY_RESTORE, fault);
     }
     if (fsync(directory->fd) != 0 || fsync(stage->fd) != 0) {
-        return saga_fault_set(fault, SAGA_ERROR_FAILED,
-                              "%.300s: the log is in its place, but syncing the directory failed: "
-                              "%s. Whether it stays there is unknown: remove it, and restore again "
-                              "when this is mended.",
-                              directory->path, strerror(errno));
+        return saga_fault_set(
+            fault, SAGA_ERROR_FAILED,
+            "%.300s: the log is in its place, but syncing the directory failed: "
+            "%s. Whether it stays there is unknown: remove it, and try again when "
+            "this is mended.",
+            directory->path, strerror(errno));
     }
     saga_directory_abort_restore(directory); /* what is left of it is empty */
     return SAGA_OK;

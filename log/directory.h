@@ -16,7 +16,7 @@
 
 #define SAGA_DIRECTORY_LOG "log"     /* the log's directory in it */
 #define SAGA_DIRECTORY_NEW "log.tmp" /* a log that is being created */
-/* A data directory of its own, for a log that is being restored. */
+/* A data directory of its own, for a log that is being restored or imported. */
 #define SAGA_DIRECTORY_RESTORE "log.restore"
 #define SAGA_DIRECTORY_LOCK    "sagad.lock" /* locked by the daemon that owns it; holds its pid */
 #define SAGA_DATA_FILE         "data.mdb"
@@ -50,6 +50,10 @@ SAGA_CHECKED enum saga_error saga_directory_begin_log(const struct saga_director
  * log is there to stay. Errors: FAILED. */
 SAGA_CHECKED enum saga_error saga_directory_commit_log(const struct saga_directory *directory,
                                                        int fd, struct saga_fault *fault);
+
+/* Makes a data directory, where there is none; it is there to stay when it returns. Errors:
+ * FAILED. */
+SAGA_CHECKED enum saga_error saga_directory_make(const char *path, struct saga_fault *fault);
 
 /* Makes an empty SAGA_DIRECTORY_RESTORE in a directory that this process owns, and opens it as a
  * data directory, for saga_directory_begin_log() and commit_log(); one that an earlier attempt left

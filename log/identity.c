@@ -50,6 +50,30 @@ static bool parse_uuid(const char *text, uint8_t bytes[16]) {
     return true;
 }
 
+/* "2026-01-01T12:00:00Z", with whatever digits. */
+static bool is_date(const char *text) {
+    static const char form[] = "dddd-dd-ddTdd:dd:ddZ";
+    if (strlen(text) != sizeof form - 1) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof form - 1; i++) {
+        const bool digit = text[i] >= '0' && text[i] <= '9';
+        if (form[i] == 'd' ? !digit : text[i] != form[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool saga_identity_parse(struct saga_identity *identity, const char *text, const char *created) {
+    if (!parse_uuid(text, identity->bytes) || !is_date(created)) {
+        return false;
+    }
+    print_uuid(identity->bytes, identity->text);
+    memcpy(identity->created, created, sizeof identity->created);
+    return true;
+}
+
 static int print_file(char text[SAGA_IDENTITY_BYTES_MAX], unsigned format, const char *id,
                       const char *created) {
     return snprintf(text, SAGA_IDENTITY_BYTES_MAX, "sagad-log format %u\nid %s\ncreated %s\n",

@@ -18,6 +18,7 @@
 
 #include "error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -33,6 +34,10 @@ struct saga_identity {
 /* Makes a new one: a random UUID, and now. Errors: FAILED. */
 SAGA_CHECKED enum saga_error saga_identity_make(struct saga_identity *identity,
                                                 struct saga_fault *fault);
+
+/* One that was made before, of its texts. False: they are none. */
+SAGA_CHECKED bool saga_identity_parse(struct saga_identity *identity, const char *text,
+                                      const char *created);
 
 /* Writes log.id, which must not exist, into the directory; whoever creates the
  * log syncs it (directory.h). Errors: FAILED. */

@@ -145,11 +145,34 @@ static enum saga_error open_store(struct saga_log *log, const struct saga_log_op
     return error == SAGA_OK ? saga_store_open(&log->store, &store_options, fault) : error;
 }
 
+/* Identity and meta row of a log that goes on from what stood elsewhere. */
+static enum saga_error take_origin(const struct saga_log_origin *origin,
+                                   struct saga_identity *identity, struct saga_meta *meta,
+                                   struct saga_fault *fault) {
+    const bool at_first = origin->first_lsn == 1;
+    if (origin->first_lsn == 0 || origin->before.lsn != origin->first_lsn - 1 ||
+        (origin->before.epoch == 0) != at_first ||
+        !saga_identity_parse(identity, origin->identity, origin->created)) {
+        return saga_fault_set(fault, SAGA_ERROR_INVALID,
+                              "no log can go on from record %" PRIu64
+                              " so: its identity, its date or the checkpoint before it is none.",
+                              origin->first_lsn);
+    }
+    meta->base_lsn = origin->first_lsn;
+    meta->last_lsn = origin->first_lsn - 1;
+    meta->epoch = origin->before.epoch;
+    meta->checkpoint = origin->before;
+    return SAGA_OK;
+}
+
 static enum saga_error create(const struct saga_log *log, const struct saga_log_options *options,
                               struct saga_fault *fault) {
     struct saga_identity identity;
+    struct saga_meta meta = {.format = SAGA_RECORD_FORMAT, .base_lsn = 1};
     char path[PATH_MAX];
-    enum saga_error error = saga_identity_make(&identity, fault);
+    enum saga_error error = options->origin != NULL
+                                ? take_origin(options->origin, &identity, &meta, fault)
+                                : saga_identity_make(&identity, fault);
     if (error == SAGA_OK) {
         error = join(path, options->data_dir, SAGA_DIRECTORY_NEW, fault);
     }
@@ -160,7 +183,6 @@ static enum saga_error create(const struct saga_log *log, const struct saga_log_
     if (error != SAGA_OK) {
         return error;
     }
-    struct saga_meta meta = {.format = SAGA_RECORD_FORMAT, .base_lsn = 1};
     memcpy(meta.identity, identity.bytes, sizeof meta.identity);
     error = saga_identity_write(&identity, fd, fault);
     if (error == SAGA_OK) {
@@ -177,6 +199,11 @@ static enum saga_error create(const struct saga_log *log, const struct saga_log_
 static enum saga_error find_log(const struct saga_log *log, const struct saga_log_options *options,
                                 int *fd, struct saga_fault *fault) {
     enum saga_error error = saga_directory_open_log(&log->directory, fd, fault);
+    if (error == SAGA_OK && options->origin != NULL) {
+        (void)close(*fd);
+        return saga_fault_set(fault, SAGA_ERROR_CONFLICT, "there is a log in %.300s already.",
+                              options->data_dir);
+    }
     if (error != SAGA_ERROR_NOT_FOUND) {
         return error;
     }
@@ -293,6 +320,10 @@ void saga_log_close(struct saga_log *log) {
 
 const char *saga_log_identity(const struct saga_log *log) {
     return log->identity.text;
+}
+
+const char *saga_log_created(const struct saga_log *log) {
+    return log->identity.created;
 }
 
 /* --------------------------------------------------------------- appending */

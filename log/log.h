@@ -26,10 +26,29 @@
 
 struct saga_log;
 
+/* Where the tables stand, and recovery begins. */
+struct saga_checkpoint {
+    uint64_t lsn;     /* the tables are as of this record, or later; 0: there is no checkpoint */
+    uint32_t epoch;   /* of that record */
+    int64_t epoch_ms; /* the engine's time at which that epoch began, */
+    int64_t at_ms;    /* and that of the record */
+};
+
+/* What a log is made to go on from that stood elsewhere before (graft.h). */
+struct saga_log_origin {
+    const char *identity; /* as saga_log_identity() */
+    const char *created;  /* as saga_log_created() */
+    uint64_t first_lsn;   /* of the first record that it will have; at least 1 */
+    /* As of the record before that, of which the tables are to tell; where it is 1, zero. */
+    struct saga_checkpoint before;
+};
+
 struct saga_log_options {
-    const char *data_dir;   /* must exist */
-    uint64_t map_bytes_max; /* the most the log may ever take; 0: 16 GiB (sparse) */
-    bool read_only;         /* no lock on the data directory, nothing is written or created */
+    const char *data_dir;                 /* must exist */
+    uint64_t map_bytes_max;               /* the most the log may ever take; 0: 16 GiB (sparse) */
+    bool read_only;                       /* no lock on the data directory, nothing is written or
+                                           * created */
+    const struct saga_log_origin *origin; /* there must be no log yet: it is made so; NULL: no */
 };
 
 /* Opens, or creates where there is none, the log in data_dir.
@@ -38,7 +57,8 @@ struct saga_log_options {
  * (not writable, writable for everybody, on a network's file system, a
  * system's error), OWNED (another daemon), LOG_REFUSED (identity without data,
  * truncated, zeroed, newer format, a damaged page, last record or count that
- * do not match). The fault says what, where and what to do.
+ * do not match), INVALID (an origin that cannot be), CONFLICT (an origin, and there is a log). The
+ * fault says what, where and what to do.
  *
  * read_only works while a daemon owns the directory, and without one; also on
  * a copy in a directory that cannot be written. It changes no byte of data.mdb. */
@@ -49,6 +69,9 @@ void saga_log_close(struct saga_log *log);
 
 /* The log's identity: 36 characters, made at its creation. */
 const char *saga_log_identity(const struct saga_log *log);
+
+/* When that was: RFC 3339, UTC. */
+const char *saga_log_created(const struct saga_log *log);
 
 /* --------------------------------------------------------------- appending */
 
@@ -118,13 +141,6 @@ void saga_log_put(struct saga_log *log, enum saga_log_table table, struct saga_b
                   struct saga_bytes value);
 void saga_log_remove(struct saga_log *log, enum saga_log_table table, struct saga_bytes key);
 
-/* Where recovery begins. */
-struct saga_checkpoint {
-    uint64_t lsn;     /* the tables are as of this record, or later; 0: there is no checkpoint */
-    uint32_t epoch;   /* of that record */
-    int64_t epoch_ms; /* the engine's time at which that epoch began, */
-    int64_t at_ms;    /* and that of the record */
-};
 struct saga_checkpoint saga_log_checkpoint(const struct saga_log *log);
 
 /* Sets it, in the batch. Its lsn must not go back, nor be above the durable one. */

@@ -260,32 +260,11 @@ static enum saga_error restore(struct unpacking *unpacking) {
     return error;
 }
 
-/* Where there is none. It is to last as what is put into it does. */
-static enum saga_error make_data_dir(const struct unpacking *unpacking) {
-    const char *path = unpacking->options->data_dir;
-    if (mkdir(path, 0750) != 0) {
-        return errno == EEXIST ? SAGA_OK : failed(unpacking, "making the directory");
-    }
-    const int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const int parent =
-        directory >= 0 ? openat(directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    const bool synced = parent >= 0 && fsync(parent) == 0;
-    const int number = errno;
-    if (parent >= 0) {
-        (void)close(parent);
-    }
-    if (directory >= 0) {
-        (void)close(directory);
-    }
-    errno = number;
-    return synced ? SAGA_OK : failed(unpacking, "syncing the directory above");
-}
-
 enum saga_error saga_unpack_run(const struct saga_unpack_options *options,
                                 struct saga_unpack *unpack, struct saga_fault *fault) {
     struct unpacking unpacking = {.options = options, .unpack = unpack, .fault = fault};
     *unpack = (struct saga_unpack){0};
-    enum saga_error error = make_data_dir(&unpacking);
+    enum saga_error error = saga_directory_make(options->data_dir, fault);
     if (error == SAGA_OK) {
         error = saga_directory_open(&unpacking.directory, options->data_dir, true, fault);
     }

@@ -107,8 +107,8 @@ static enum saga_error load_filter(struct saga_key_run *run, struct saga_log_rea
     return SAGA_OK;
 }
 
-static enum saga_error load(struct saga_key_run *run, const struct saga_log_row *head,
-                            struct saga_log_reader *reader, struct saga_fault *fault) {
+static enum saga_error read_head(struct saga_key_run *run, const struct saga_log_row *head,
+                                 uint32_t *block_count, struct saga_fault *fault) {
     const uint8_t *at = head->value.data;
     *run = (struct saga_key_run){.number = number_of(head)};
     if (head->value.size != HEAD_BYTES || at[0] != FORMAT) {
@@ -116,8 +116,18 @@ static enum saga_error load(struct saga_key_run *run, const struct saga_log_row 
     }
     run->level = at[1];
     run->key_count = saga_get64(at + 4);
-    const uint32_t block_count = saga_get32(at + 12);
+    *block_count = saga_get32(at + 12);
     run->newest_ms = (int64_t)saga_get64(at + 16);
+    return SAGA_OK;
+}
+
+static enum saga_error load(struct saga_key_run *run, const struct saga_log_row *head,
+                            struct saga_log_reader *reader, struct saga_fault *fault) {
+    uint32_t block_count = 0;
+    const enum saga_error known = read_head(run, head, &block_count, fault);
+    if (known != SAGA_OK) {
+        return known;
+    }
     const struct row_key last = piece_key(run->number, piece_count(block_count) - 1);
     struct saga_bytes piece;
     /* Before there is memory for all of it. */
@@ -135,21 +145,18 @@ static enum saga_error load(struct saga_key_run *run, const struct saga_log_row 
     return error;
 }
 
-enum saga_error saga_key_run_load(struct saga_key_run *run, uint32_t number, uint32_t *garbage,
-                                  struct saga_log_reader *reader, struct saga_fault *fault) {
+/* The first head from `number` on. */
+static enum saga_error seek_head(uint32_t number, uint32_t *garbage, struct saga_log_reader *reader,
+                                 struct saga_log_row *row, struct saga_fault *fault) {
     *garbage = 0;
     for (;;) {
         const struct row_key key = head_key(number);
-        struct saga_log_row row;
         const enum saga_error error =
-            saga_log_reader_seek_row(reader, SAGA_TABLE_KEYS, bytes_of(&key), &row, fault);
-        if (error != SAGA_OK) {
+            saga_log_reader_seek_row(reader, SAGA_TABLE_KEYS, bytes_of(&key), row, fault);
+        if (error != SAGA_OK || is_head(row)) {
             return error;
         }
-        if (is_head(&row)) {
-            return load(run, &row, reader, fault);
-        }
-        number = number_of(&row);
+        number = number_of(row);
         if (number == 0) {
             return refuse(number, "a row has no number", fault);
         }
@@ -158,6 +165,22 @@ enum saga_error saga_key_run_load(struct saga_key_run *run, uint32_t number, uin
             return SAGA_ERROR_NOT_FOUND;
         }
     }
+}
+
+enum saga_error saga_key_run_load(struct saga_key_run *run, uint32_t number, uint32_t *garbage,
+                                  struct saga_log_reader *reader, struct saga_fault *fault) {
+    struct saga_log_row row;
+    const enum saga_error error = seek_head(number, garbage, reader, &row, fault);
+    return error == SAGA_OK ? load(run, &row, reader, fault) : error;
+}
+
+enum saga_error saga_key_run_head(struct saga_key_run *run, uint32_t number,
+                                  struct saga_log_reader *reader, struct saga_fault *fault) {
+    struct saga_log_row row;
+    uint32_t garbage;
+    uint32_t block_count;
+    const enum saga_error error = seek_head(number, &garbage, reader, &row, fault);
+    return error == SAGA_OK ? read_head(run, &row, &block_count, fault) : error;
 }
 
 /* ------------------------------------------------------------------ finding */
@@ -211,7 +234,7 @@ enum saga_error saga_key_run_find(const struct saga_key_run *run, struct saga_lo
                                   const uint64_t key_hash[2], struct saga_start_key *found,
                                   struct saga_fault *fault) {
     struct saga_bytes block;
-    if (!saga_key_filter_has(&run->filter, key_hash)) {
+    if (run->filter.bytes != NULL && !saga_key_filter_has(&run->filter, key_hash)) {
         return SAGA_ERROR_NOT_FOUND;
     }
     const enum saga_error error = find_block(run->number, reader, key_hash, &block, fault);

@@ -46,7 +46,14 @@ SAGA_CHECKED enum saga_error saga_key_run_load(struct saga_key_run *run, uint32_
                                                uint32_t *garbage, struct saga_log_reader *reader,
                                                struct saga_fault *fault);
 
-/* Finds a key. Errors: NOT_FOUND (likewise), LOG_REFUSED, FAILED. */
+/* Reads the head alone of the first run from `number` on, for who only looks: the run has no
+ * filter. Errors: the same. */
+SAGA_CHECKED enum saga_error saga_key_run_head(struct saga_key_run *run, uint32_t number,
+                                               struct saga_log_reader *reader,
+                                               struct saga_fault *fault);
+
+/* Finds a key; in a run without a filter that costs a look at its blocks. Errors: NOT_FOUND
+ * (likewise), LOG_REFUSED, FAILED. */
 SAGA_CHECKED enum saga_error saga_key_run_find(const struct saga_key_run *run,
                                                struct saga_log_reader *reader,
                                                const uint64_t key_hash[2],

@@ -5,12 +5,9 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "bigendian.h"
 #include "ids.h"
 #include "key_run.h"
-
-/* A row of the table `keys` that belongs to no run: 1 byte 0; the log's seed, 8 bytes. */
-static const uint8_t seed_key[1] = {0};
+#include "key_seed.h"
 
 enum stage {
     IDLE = 0,
@@ -58,10 +55,6 @@ static void *grown(void *old, size_t size) {
     return memory;
 }
 
-static struct saga_bytes seed_row(void) {
-    return (struct saga_bytes){.data = seed_key, .size = sizeof seed_key};
-}
-
 /* ----------------------------------------------------------------- opening */
 
 static void add_run(struct saga_start_keys *keys, const struct saga_key_run *run) {
@@ -85,20 +78,9 @@ static void add_garbage(struct saga_start_keys *keys, uint32_t number) {
 
 static enum saga_error load_seed(struct saga_start_keys *keys, struct saga_log_reader *reader,
                                  struct saga_fault *fault) {
-    struct saga_bytes value;
-    const enum saga_error error =
-        saga_log_reader_row(reader, SAGA_TABLE_KEYS, seed_row(), &value, fault);
-    if (error != SAGA_OK) {
-        return error == SAGA_ERROR_NOT_FOUND ? SAGA_OK : error;
-    }
-    if (value.size != sizeof(uint64_t)) {
-        return saga_fault_set(fault, SAGA_ERROR_LOG_REFUSED,
-                              "the log is damaged: the seed of its start keys is none. Restore "
-                              "data.mdb from a backup; nothing was changed.");
-    }
-    keys->seed = saga_get64(value.data);
-    keys->seed_stored = true;
-    return SAGA_OK;
+    const enum saga_error error = saga_key_seed_read(reader, &keys->seed, fault);
+    keys->seed_stored = error == SAGA_OK;
+    return error == SAGA_ERROR_NOT_FOUND ? SAGA_OK : error;
 }
 
 static enum saga_error load_runs(struct saga_start_keys *keys, struct saga_log_reader *reader,
@@ -175,11 +157,10 @@ void saga_start_keys_close(struct saga_start_keys *keys) {
 void saga_start_keys_hash(const struct saga_start_keys *keys, struct saga_bytes key,
                           const char *saga, struct saga_bytes input,
                           struct saga_start_key *hashed) {
-    const XXH128_hash_t hash = XXH3_128bits_withSeed(key.data, key.size, keys->seed);
     const uint64_t name = XXH3_64bits_withSeed(saga, strlen(saga), keys->seed);
     const XXH128_hash_t content = XXH3_128bits_withSeed(input.data, input.size, name);
-    *hashed = (struct saga_start_key){.key_hash = {hash.high64, hash.low64},
-                                      .input_hash = {content.high64, content.low64}};
+    *hashed = (struct saga_start_key){.input_hash = {content.high64, content.low64}};
+    saga_key_seed_hash(keys->seed, key, hashed->key_hash);
 }
 
 static bool is_forgotten(const struct saga_start_keys *keys, const struct saga_start_key *key) {
@@ -267,10 +248,7 @@ static enum saga_error begin_run(struct saga_start_keys *keys, uint8_t level, ui
 static enum saga_error begin_keys(struct saga_start_keys *keys, struct saga_log *log,
                                   struct saga_fault *fault) {
     if (!keys->seed_stored) {
-        uint8_t value[sizeof(uint64_t)];
-        saga_put64(value, keys->seed);
-        saga_log_put(log, SAGA_TABLE_KEYS, seed_row(),
-                     (struct saga_bytes){.data = value, .size = sizeof value});
+        saga_key_seed_put(log, keys->seed);
         keys->seed_stored = true;
     }
     keys->stage = KEYS;

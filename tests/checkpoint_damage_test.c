@@ -387,12 +387,23 @@ END_TEST
 
 #define PROGRAM_ROUNDS 8 /* of each damage */
 
+/* The last complaint is of a row of a table, and not of a record. */
+static bool complains_of_row(void) {
+    size_t size;
+    char *text = (char *)file_read(scratch_file(&scratch, "complaint"), &size);
+    const bool of_row =
+        strstr(text, " its table ") != NULL || strstr(text, " its start keys") != NULL;
+    free(text);
+    return of_row;
+}
+
 static void expect_tool(const char *what, bool *refuses) {
     static const char *const commands[] = {"verify", "list", "stats", "tail", "show 0"};
     const char *path = scratch_file(&scratch, "export");
     size_t size;
     const int status = run("export", path);
     ck_assert_msg(status == 0 || status == 7, "%s: export ends with %d", what, status);
+    const bool of_row = status == 7 && complains_of_row();
     if (status == 0) {
         uint8_t *bytes = file_read(path, &size);
         ck_assert_msg(
@@ -405,9 +416,10 @@ static void expect_tool(const char *what, bool *refuses) {
         const int other = run(commands[i], "/dev/null");
         ck_assert_msg(other == 0 || other == 7 || (i == 4 && other == 3), "%s: %s ends with %d",
                       what, commands[i], other);
-        if (i == 0) { /* export reads the records alone */
+        if (i == 0) { /* export reads every row; verify those that recovery reads */
             *refuses = other == 7;
-            ck_assert_msg(*refuses || status == 0, "%s: verify ends with %d", what, other);
+            ck_assert_msg(*refuses || status == 0 || of_row, "%s: verify ends with %d", what,
+                          other);
         }
     }
 }

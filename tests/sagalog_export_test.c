@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 #include "check_run.h"
-#include "ids.h"
+#include "engine_fixture.h"
+#include "export_reading.h"
 
 static struct scratch scratch;
 
@@ -23,104 +24,7 @@ static void tear_down(void) {
     scratch_close(&scratch);
 }
 
-/* ------------------------------------------------------------- reading it back */
-
-static int digit_of(char c) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *found = strchr(digits, c);
-    ck_assert_msg(c != '\0' && found != NULL, "'%c' is no digit of base64", c);
-    return (int)(found - digits);
-}
-
-/* malloc'd, the caller's. */
-static uint8_t *decode_base64(const char *text, uint32_t *size) {
-    const size_t length = strlen(text);
-    uint8_t *bytes = malloc(length);
-    ck_assert_uint_eq(length % 4, 0);
-    *size = 0;
-    for (size_t i = 0; i < length; i += 4) {
-        uint32_t word = 0;
-        int count = 3;
-        for (size_t j = 0; j < 4; j++) {
-            const bool padding = text[i + j] == '=';
-            ck_assert(!padding || i + 4 == length);
-            count -= padding;
-            word = word << 6 | (padding ? 0 : (uint32_t)digit_of(text[i + j]));
-        }
-        for (int j = 0; j < count; j++) {
-            bytes[(*size)++] = (uint8_t)(word >> (16 - 8 * j));
-        }
-    }
-    return bytes;
-}
-
-static uint64_t number_in(const json_t *json, const char *name) {
-    const json_t *value = json_object_get(json, name);
-    if (json_is_string(value)) {
-        return strtoull(json_string_value(value), NULL, 10);
-    }
-    ck_assert(value == NULL || json_is_integer(value));
-    return (uint64_t)json_integer_value(value);
-}
-
-/* The number whose name it is, or the number itself. */
-static uint8_t named_in(const json_t *json, const char *name, const char *(*name_of)(uint8_t)) {
-    const json_t *value = json_object_get(json, name);
-    if (!json_is_string(value)) {
-        return (uint8_t)number_in(json, name);
-    }
-    for (int i = 1; i < 256; i++) {
-        if (strcmp(name_of((uint8_t)i), json_string_value(value)) == 0) {
-            return (uint8_t)i;
-        }
-    }
-    ck_abort_msg("%s is no %s", json_string_value(value), name);
-}
-
-static struct saga_bytes bytes_in(const json_t *json, const char *name, const char *name_base64) {
-    const json_t *text = json_object_get(json, name);
-    const json_t *coded = json_object_get(json, name_base64);
-    struct saga_bytes bytes = {0};
-    ck_assert(text == NULL || coded == NULL);
-    if (text != NULL) {
-        bytes.size = (uint32_t)json_string_length(text);
-        void *copy = malloc(bytes.size + 1);
-        memcpy(copy, json_string_value(text), bytes.size);
-        bytes.data = copy;
-    } else if (coded != NULL) {
-        bytes.data = decode_base64(json_string_value(coded), &bytes.size);
-    }
-    return bytes;
-}
-
-/* The record that the JSON says; key and payload are malloc'd. */
-static struct saga_record record_in(const json_t *json) {
-    const json_t *saga = json_object_get(json, "saga");
-    struct saga_record record = {
-        .lsn = number_in(json, "lsn"),
-        .previous_lsn = number_in(json, "previous_lsn"),
-        .at_ms = (int64_t)number_in(json, "at_ms"),
-        .wall_ms = (int64_t)number_in(json, "wall_ms"),
-        .definition_lsn = number_in(json, "definition_lsn"),
-        .epoch = (uint32_t)number_in(json, "epoch"),
-        .attempt = (uint32_t)number_in(json, "attempt"),
-        .incarnation = (uint16_t)number_in(json, "incarnation"),
-        .revision = (uint16_t)number_in(json, "revision"),
-        .fact = named_in(json, "fact", saga_fact_name),
-        .step = json_object_get(json, "step") != NULL ? (uint8_t)number_in(json, "step")
-                                                      : SAGA_STEP_NONE,
-        .operation = named_in(json, "operation", saga_operation_name),
-        .verdict = named_in(json, "verdict", saga_verdict_name),
-        .reason = named_in(json, "reason", saga_reason_name),
-        .outcome = named_in(json, "outcome", saga_outcome_name),
-        .verb = named_in(json, "verb", saga_verb_name),
-        .key = bytes_in(json, "key", "key_base64"),
-        .payload = bytes_in(json, "payload", "payload_base64"),
-        .content = bytes_in(json, "content", "content_base64"),
-    };
-    ck_assert(saga == NULL || saga_id_parse(json_string_value(saga), 36, &record.saga));
-    return record;
-}
+/* ---------------------------------------------------------- compared with the log */
 
 static void expect_bytes(struct saga_bytes got, struct saga_bytes wanted) {
     ck_assert_uint_eq(got.size, wanted.size);
@@ -147,6 +51,7 @@ static void expect_equal(const struct saga_record *got, const struct saga_record
     ck_assert_uint_eq(got->reason, wanted->reason);
     ck_assert_uint_eq(got->outcome, wanted->outcome);
     ck_assert_uint_eq(got->verb, wanted->verb);
+    ck_assert_uint_eq(got->through_lsn, wanted->through_lsn);
     expect_bytes(got->key, wanted->key);
     expect_bytes(got->payload, wanted->payload);
     expect_bytes(got->content, wanted->content);
@@ -163,21 +68,21 @@ static uint64_t compare_with_log(void) {
     ck_assert_int_eq(saga_log_open(&log, &options, &fault), SAGA_OK);
     ck_assert_int_eq(saga_log_reader_open(log, &reader, &fault), SAGA_OK);
     const char *line = printed;
+    json_t *json = export_next(&line);
+    ck_assert_int_eq(json_integer_value(json_object_get(json, "export")), 1);
     for (; saga_log_reader_next(reader, &wanted, &fault) == SAGA_OK; count++) {
-        const char *end = strchr(line, '\n');
-        json_error_t error;
-        ck_assert_ptr_nonnull(end);
-        json_t *json =
-            json_loadb(line, (size_t)(end - line), JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
-        ck_assert_msg(json != NULL, "%s: %.*s", error.text, (int)(end - line), line);
-        struct saga_record got = record_in(json);
-        expect_equal(&got, &wanted);
-        free((void *)(uintptr_t)got.key.data);
-        free((void *)(uintptr_t)got.payload.data);
-        free((void *)(uintptr_t)got.content.data);
         json_decref(json);
-        line = end + 1;
+        json = export_next(&line);
+        struct saga_record got = export_record(json);
+        expect_equal(&got, &wanted);
+        export_record_free(&got);
     }
+    while (json_object_get(json, "end") == NULL) {
+        json_decref(json);
+        json = export_next(&line);
+        ck_assert_ptr_null(json_object_get(json, "lsn"));
+    }
+    json_decref(json);
     ck_assert_str_eq(line, "");
     saga_log_reader_close(reader);
     saga_log_close(log);
@@ -207,6 +112,7 @@ START_TEST(what_no_daemon_would_write_can_be_read_back) {
                                               .at_ms = INT64_MIN + i,
                                               .wall_ms = -1,
                                               .definition_lsn = UINT64_MAX - i,
+                                              .through_lsn = UINT64_MAX / 2 + i,
                                               .attempt = UINT32_MAX,
                                               .incarnation = UINT16_MAX,
                                               .revision = UINT16_MAX,
@@ -300,6 +206,66 @@ START_TEST(memory_does_not_grow_with_the_log) {
 }
 END_TEST
 
+/* A log of half a megabyte in a map of eight, and an export of it whose reader has stopped. */
+static void stall(struct sagalog_process *process) {
+    static char input[4096];
+    world_init(scratch.path);
+    world.map_bytes = 8u << 20;
+    world.sagas_max = 10000;
+    world.now = (struct saga_moment){.boot_ms = 1000, .wall_ms = 1718098200000};
+    daemon_open(scratch.path);
+    (void)snprintf(input, sizeof input, "{\"text\":\"%03900d\"}", 0);
+    for (int i = 0; i < 120; i++) {
+        (void)booking_start("", input);
+    }
+    sagalog_start(process, scratch.path, "export", NULL);
+    sagalog_await(process, "\n"); /* it stands before the pipe, which is full, and has its view */
+}
+
+static void read_to_the_end(struct sagalog_process *process) {
+    ssize_t got;
+    do {
+        process->text = realloc(process->text, process->size + 4097);
+        ck_assert_ptr_nonnull(process->text);
+        got = read(process->out, process->text + process->size, 4096);
+        ck_assert_int_ge(got, 0);
+        process->size += (size_t)got;
+    } while (got > 0);
+    process->text[process->size] = '\0';
+}
+
+/* It is of one moment, whatever is written meanwhile. */
+START_TEST(what_is_written_meanwhile_is_not_in_it) {
+    struct sagalog_process process;
+    stall(&process);
+    (void)booking_start("a late one", "{}");
+    read_to_the_end(&process);
+    ck_assert_ptr_nonnull(strstr(process.text, "\n{\"end\":"));
+    ck_assert_ptr_null(strstr(process.text, "a late one"));
+    const int status = sagalog_end(&process);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%d: %s", status, complained);
+    ck_assert_int_eq(SAGALOG(scratch.path, "export"), 0);
+    ck_assert_ptr_nonnull(strstr(printed, "a late one"));
+    daemon_kill();
+}
+END_TEST
+
+START_TEST(it_gives_up_before_it_fills_the_log) {
+    struct sagalog_process process;
+    stall(&process);
+    const uint64_t before = daemon_log_bytes();
+    while (daemon_log_bytes() < before + (3u << 20)) { /* half of the room, and more */
+        (void)booking_start("", "{}");
+    }
+    ck_assert_uint_lt(daemon_log_bytes(), 7u << 20);
+    read_to_the_end(&process);
+    const int status = sagalog_end(&process);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 1, "%d: %s", status, complained);
+    expect_in(complained, "since pages cannot be reused while an export reads them");
+    daemon_kill();
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("sagalog export");
     TCase *tests = tcase_create("export");
@@ -308,6 +274,8 @@ int main(void) {
     tcase_add_test(tests, every_record_of_every_kind_can_be_read_back);
     tcase_add_test(tests, what_no_daemon_would_write_can_be_read_back);
     tcase_add_test(tests, memory_does_not_grow_with_the_log);
+    tcase_add_test(tests, what_is_written_meanwhile_is_not_in_it);
+    tcase_add_test(tests, it_gives_up_before_it_fills_the_log);
     suite_add_tcase(suite, tests);
     return check_run(suite);
 }

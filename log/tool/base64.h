@@ -1,5 +1,5 @@
 /*
- * Base64 (RFC 4648, with padding).
+ * Base64 (RFC 4648, section 4): bytes in JSON that are no text.
  *
  * Threads: no state.
  */
@@ -8,7 +8,11 @@
 
 #include <stddef.h>
 
-/* The text of `size` bytes, malloc'd; NULL: no memory. */
+/* A text, malloc'd; NULL: no memory. */
 char *saga_base64_encode(const void *bytes, size_t size);
+
+/* The bytes of the one text that stands for them, padding included; malloc'd, also of none. NULL:
+ * it is none, or there is no memory. */
+void *saga_base64_decode(const char *text, size_t length, size_t *size);
 
 #endif

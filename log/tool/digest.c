@@ -48,6 +48,10 @@ void saga_digest_add(struct saga_digest *digest, const struct saga_record *recor
     (void)XXH3_128bits_update(digest->state, digest->bytes, HEAD_BYTES + size);
 }
 
+void saga_digest_add_bytes(struct saga_digest *digest, const void *bytes, size_t size) {
+    (void)XXH3_128bits_update(digest->state, bytes, size);
+}
+
 char *saga_digest_text(const struct saga_digest *digest, char *text) {
     const XXH128_hash_t hash = XXH3_128bits_digest(digest->state);
     (void)snprintf(text, SAGA_DIGEST_TEXT_SIZE, "%016" PRIx64 "%016" PRIx64, (uint64_t)hash.high64,

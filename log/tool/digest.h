@@ -23,6 +23,9 @@ void saga_digest_close(struct saga_digest *digest);
 
 void saga_digest_add(struct saga_digest *digest, const struct saga_record *record);
 
+/* The same of bytes as they are: a digest of a text. */
+void saga_digest_add_bytes(struct saga_digest *digest, const void *bytes, size_t size);
+
 /* Of what was added so far, in hexadecimal; `text` has SAGA_DIGEST_TEXT_SIZE bytes; returns it. */
 char *saga_digest_text(const struct saga_digest *digest, char *text);
 

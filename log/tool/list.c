@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "attention.h"
+#include "ids.h"
+#include "key_seed.h"
 #include "mask.h"
 #include "muster.h"
 #include "progress.h"
@@ -25,6 +27,8 @@ struct listing {
     struct saga_muster *muster;
     struct saga_table *table; /* NULL: JSON */
     struct saga_progress progress;
+    struct saga_start_key by_key; /* what the runs of start keys say of the filter's key, */
+    bool known;                   /* if they say anything */
     uint64_t count;
     bool more; /* than the limit */
 };
@@ -52,13 +56,17 @@ static bool scope_of(const char *status, struct saga_muster_scope *scope) {
 
 static enum saga_error choose(struct saga_session *session, struct saga_muster_scope *scope) {
     const struct saga_filter *filter = &session->filter;
-    *scope = saga_muster_all;
-    if (filter->status != NULL && !scope_of(filter->status, scope)) {
+    struct saga_muster_scope of_status = saga_muster_all;
+    if (filter->status != NULL && !scope_of(filter->status, &of_status)) {
         return saga_fault_set(&session->fault, SAGA_ERROR_USAGE,
                               "'%s' is no status: there are running, compensating, parked, "
                               "quarantined, completed, compensated, completed_manually, "
                               "compensated_manually and inconsistent",
                               filter->status);
+    }
+    *scope = filter->key != NULL ? saga_muster_all : of_status;
+    if (filter->key != NULL) {
+        return SAGA_OK; /* there is one, and of that passes() knows the rest */
     }
     if (filter->step != NULL) { /* an ended saga is at no step */
         memset(scope->outcomes, 0, sizeof scope->outcomes);
@@ -118,12 +126,14 @@ static bool needs_attention(const struct saga_story *story) {
 
 static bool has_key(const struct saga_story *story, const char *key) {
     const struct saga_bytes *bytes = story->chain.count > 0 ? &story->chain.records[0].key : NULL;
-    return bytes != NULL && bytes->size == strlen(key) &&
+    return bytes != NULL && bytes->size > 0 && bytes->size == strlen(key) &&
            memcmp(bytes->data, key, bytes->size) == 0;
 }
 
 static bool passes(const struct saga_filter *filter, const struct saga_story *story) {
-    return (filter->status == NULL || strcmp(filter->status, story->status) == 0) &&
+    const int64_t started_ms = saga_muster_started_ms(&story->id);
+    return started_ms >= filter->since_ms && started_ms < filter->until_ms &&
+           (filter->status == NULL || strcmp(filter->status, story->status) == 0) &&
            (filter->saga == NULL || strcmp(filter->saga, saga_story_name(story)) == 0) &&
            (filter->key == NULL || has_key(story, filter->key)) &&
            (filter->step == NULL || is_at_step(story, filter->step)) &&
@@ -213,18 +223,79 @@ static enum saga_error list_one(struct listing *listing, const struct saga_muste
     return error == SAGA_OK ? write_out(listing) : error;
 }
 
+/* --------------------------------------------------------------- by a start key */
+
+/* Whether the key has started the saga of this line. NOT_FOUND: its start cannot be had. */
+static enum saga_error is_of_key(struct listing *listing, const struct saga_muster_line *line,
+                                 bool *is) {
+    const char *key = listing->session->filter.key;
+    struct saga_record started;
+    const enum saga_error error = saga_log_reader_read(
+        listing->reader, &line->id, line->started_lsn, &started, &listing->session->fault);
+    *is = error == SAGA_OK && started.key.size > 0 && started.key.size == strlen(key) &&
+          memcmp(started.key.data, key, started.key.size) == 0;
+    return error == SAGA_ERROR_NOT_FOUND ? SAGA_OK : error;
+}
+
+/* The saga that a run names, now that the records since the checkpoint have no newer one. */
+static enum saga_error list_known(struct listing *listing) {
+    struct saga_muster_line line;
+    char id[SAGA_ID_TEXT_SIZE];
+    const enum saga_error error = saga_muster_matched(listing->muster, &listing->by_key.saga, &line,
+                                                      &listing->session->fault);
+    if (error == SAGA_ERROR_NOT_FOUND) {
+        saga_progress_clear(&listing->progress);
+        (void)fprintf(stderr, "the saga that this key has started, %s, was purged\n",
+                      saga_id_text(&listing->by_key.saga, id));
+    }
+    return error == SAGA_OK ? list_one(listing, &line) : error;
+}
+
+/* A line that was come to; NOT_FOUND: no other can be wanted. */
+static enum saga_error list_by_key(struct listing *listing, const struct saga_muster_line *line) {
+    bool is = true;
+    enum saga_error error =
+        line->started_lsn != 0 ? is_of_key(listing, line, &is) : SAGA_OK; /* else its story knows */
+    const uint64_t before = listing->count;
+    if (error == SAGA_OK && is) {
+        error = list_one(listing, line);
+    }
+    const bool found = is && (line->started_lsn != 0 || listing->count > before);
+    return error == SAGA_OK && found ? SAGA_ERROR_NOT_FOUND : error;
+}
+
+/* What the runs know. Where there are none, every saga is looked at. */
+static enum saga_error ask_runs(struct listing *listing) {
+    const char *key = listing->session->filter.key;
+    const struct saga_bytes bytes = {.data = key, .size = (uint32_t)strlen(key)};
+    const enum saga_error error =
+        saga_key_seed_find(listing->reader, bytes, &listing->by_key, &listing->session->fault);
+    listing->known = error == SAGA_OK;
+    return error == SAGA_ERROR_NOT_FOUND ? SAGA_OK : error;
+}
+
 /* ------------------------------------------------------------------- listing */
+
+static enum saga_error list_next(struct listing *listing) {
+    struct saga_session *session = listing->session;
+    struct saga_muster_line line;
+    bool found;
+    if (listing->known && !saga_muster_in_tail(listing->muster)) {
+        const enum saga_error error = list_known(listing);
+        return error == SAGA_OK ? SAGA_ERROR_NOT_FOUND : error;
+    }
+    const enum saga_error error = saga_muster_step(listing->muster, &line, &found, &session->fault);
+    if (error != SAGA_OK || !found) {
+        return error;
+    }
+    return session->filter.key != NULL ? list_by_key(listing, &line) : list_one(listing, &line);
+}
 
 static enum saga_error go_through(struct listing *listing) {
     struct saga_session *session = listing->session;
     enum saga_error error = SAGA_OK;
     while (error == SAGA_OK) {
-        struct saga_muster_line line;
-        bool found;
-        error = saga_muster_step(listing->muster, &line, &found, &session->fault);
-        if (error == SAGA_OK && found) {
-            error = list_one(listing, &line);
-        }
+        error = list_next(listing);
         saga_progress_tick(&listing->progress, saga_muster_seen(listing->muster),
                            saga_muster_total(listing->muster));
         if (error == SAGA_OK && saga_progress_pauses(&listing->progress)) {
@@ -241,6 +312,9 @@ static enum saga_error list(struct listing *listing) {
     enum saga_error error = choose(session, &scope);
     if (error == SAGA_OK) {
         error = saga_log_reader_open(session->log, &listing->reader, &session->fault);
+    }
+    if (error == SAGA_OK && session->filter.key != NULL) {
+        error = ask_runs(listing);
     }
     if (error == SAGA_OK) {
         error = saga_muster_open(&listing->muster, listing->reader, &scope, &session->fault);

@@ -114,6 +114,10 @@ void saga_muster_read_by(struct saga_muster *muster, struct saga_log_reader *rea
     muster->reader = reader;
 }
 
+bool saga_muster_in_tail(const struct saga_muster *muster) {
+    return muster->next_lsn > muster->border;
+}
+
 uint64_t saga_muster_seen(const struct saga_muster *muster) {
     return muster->seen;
 }

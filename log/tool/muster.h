@@ -54,6 +54,10 @@ SAGA_CHECKED enum saga_error saga_muster_step(struct saga_muster *muster,
                                               struct saga_muster_line *line, bool *found,
                                               struct saga_fault *fault);
 
+/* False: what was started since the checkpoint has been given. Who knows an older one's id asks
+ * saga_muster_matched() then. */
+SAGA_CHECKED bool saga_muster_in_tail(const struct saga_muster *muster);
+
 /* How much has been looked at, and of how much at most. */
 uint64_t saga_muster_seen(const struct saga_muster *muster);
 uint64_t saga_muster_total(const struct saga_muster *muster);
@@ -80,8 +84,8 @@ SAGA_CHECKED enum saga_error saga_muster_match(struct saga_muster *muster, const
                                                struct saga_muster_match *match,
                                                struct saga_fault *fault);
 
-/* The line of a saga that matched. Errors: NOT_FOUND (the fault is left alone), LOG_REFUSED,
- * FAILED. */
+/* The line of a saga that matched, or whose id was known. Errors: NOT_FOUND (the fault is left
+ * alone), LOG_REFUSED, FAILED. */
 SAGA_CHECKED enum saga_error saga_muster_matched(const struct saga_muster *muster,
                                                  const struct saga_id *id,
                                                  struct saga_muster_line *line,

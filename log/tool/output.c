@@ -1,6 +1,8 @@
 #include "output.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -61,9 +63,36 @@ bool saga_output_full(const struct saga_output *output) {
     return ftell(output->file) >= FULL_BYTES;
 }
 
+/* Until somebody takes something. */
+static enum saga_error await_reader(const struct saga_output *output, struct saga_fault *fault) {
+    struct pollfd polled = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    int ready;
+    do {
+        ready = poll(&polled, 1, output->patience_ms);
+    } while (ready < 0 && errno == EINTR);
+    if (ready != 0) {
+        return SAGA_OK; /* an error is the write's to tell */
+    }
+    return saga_fault_set(fault, SAGA_ERROR_TIMEOUT,
+                          "nobody has read standard output for %d s, and meanwhile the log cannot "
+                          "reuse pages and grows: it was given up. Write to a file, and copy that.",
+                          output->patience_ms / 1000);
+}
+
+/* A pipe that can be written takes so much without waiting. */
+static size_t portion(const struct saga_output *output, size_t size) {
+    return output->patience_ms == 0 || size < PIPE_BUF ? size : PIPE_BUF;
+}
+
 static enum saga_error write_all(struct saga_output *output, struct saga_fault *fault) {
     for (size_t done = 0; done < output->size;) {
-        ssize_t written = write(STDOUT_FILENO, output->bytes + done, output->size - done);
+        const enum saga_error waited =
+            output->patience_ms > 0 ? await_reader(output, fault) : SAGA_OK;
+        if (waited != SAGA_OK) {
+            return waited;
+        }
+        const size_t size = portion(output, output->size - done);
+        const ssize_t written = write(STDOUT_FILENO, output->bytes + done, size);
         if (written < 0 && errno == EINTR) {
             continue;
         }

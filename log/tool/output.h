@@ -21,6 +21,9 @@ struct saga_output {
     bool gone;      /* nobody reads standard output any more */
     size_t columns; /* the width that lines are to have; 0: any */
     bool colour;    /* it is a terminal that wants colours */
+    /* How long somebody may read nothing of what is written, because a view is open all the same;
+     * 0: as long as they like. */
+    int patience_ms;
     char *bytes;
     size_t size;
 };
@@ -33,7 +36,7 @@ void saga_output_close(struct saga_output *output);
 SAGA_CHECKED bool saga_output_full(const struct saga_output *output);
 
 /* Writes out what was printed. Errors: FAILED (the system's error, or nobody
- * reads any more, which `gone` says: no reason to complain). */
+ * reads any more, which `gone` says: no reason to complain), TIMEOUT (patience is over). */
 SAGA_CHECKED enum saga_error saga_output_flush(struct saga_output *output,
                                                struct saga_fault *fault);
 

@@ -7,6 +7,7 @@
 
 #include "base64.h"
 #include "ids.h"
+#include "record.h"
 #include "view.h"
 
 /* An object that is being filled; once something has failed, nothing is set. */
@@ -107,4 +108,68 @@ json_t *saga_record_json(const struct saga_record *record) {
         return NULL;
     }
     return filling.json;
+}
+
+/* ------------------------------------------------------------------- reading */
+
+/* It says what at_ms says, or nothing. */
+static void check_time(struct saga_fields *fields, int64_t at_ms) {
+    char wanted[SAGA_TIME_TEXT_SIZE];
+    const char *text = saga_fields_text(fields, "at");
+    if (text != NULL && strcmp(text, saga_time_text(at_ms, wanted)) != 0) {
+        saga_fields_refuse(fields, "at is not the time that at_ms says, %s", wanted);
+    }
+}
+
+static void read_scalars(struct saga_record *record, struct saga_fields *fields) {
+    record->lsn = saga_fields_number(fields, "lsn", UINT64_MAX);
+    record->fact = saga_fields_named(fields, "fact", saga_fact_name);
+    record->at_ms = saga_fields_signed(fields, "at_ms");
+    record->wall_ms = saga_fields_signed(fields, "wall_ms");
+    record->epoch = (uint32_t)saga_fields_number(fields, "epoch", UINT32_MAX);
+    record->previous_lsn = saga_fields_number(fields, "previous_lsn", UINT64_MAX);
+    record->saga = saga_fields_id(fields, "saga");
+    record->step = saga_fields_have(fields, "step")
+                       ? (uint8_t)saga_fields_number(fields, "step", UINT8_MAX)
+                       : SAGA_STEP_NONE;
+    record->operation = saga_fields_named(fields, "operation", saga_operation_name);
+    record->incarnation = (uint16_t)saga_fields_number(fields, "incarnation", UINT16_MAX);
+    record->revision = (uint16_t)saga_fields_number(fields, "revision", UINT16_MAX);
+    record->attempt = (uint32_t)saga_fields_number(fields, "attempt", UINT32_MAX);
+    record->verdict = saga_fields_named(fields, "verdict", saga_verdict_name);
+    record->reason = saga_fields_named(fields, "reason", saga_reason_name);
+    record->outcome = saga_fields_named(fields, "outcome", saga_outcome_name);
+    record->verb = saga_fields_named(fields, "verb", saga_verb_name);
+    record->definition_lsn = saga_fields_number(fields, "definition_lsn", UINT64_MAX);
+    record->through_lsn = saga_fields_number(fields, "through_lsn", UINT64_MAX);
+    check_time(fields, record->at_ms);
+}
+
+bool saga_record_read(struct saga_record_copy *copy, const json_t *json,
+                      struct saga_fields *fields) {
+    struct saga_record *record = &copy->record;
+    *copy = (struct saga_record_copy){.record = {.step = SAGA_STEP_NONE}};
+    saga_fields_begin(fields, json);
+    read_scalars(record, fields);
+    record->key = saga_fields_bytes(fields, "key", "key_base64", SAGA_KEY_BYTES_MAX, &copy->key);
+    record->payload = saga_fields_bytes(fields, "payload", "payload_base64", SAGA_PAYLOAD_BYTES_MAX,
+                                        &copy->payload);
+    record->content = saga_fields_bytes(fields, "content", "content_base64", SAGA_PAYLOAD_BYTES_MAX,
+                                        &copy->content);
+    if (record->lsn == 0) {
+        saga_fields_refuse(fields, "lsn is 0, or is not there");
+    } else if (record->fact == 0) {
+        saga_fields_refuse(fields, "there is no fact");
+    } else if (record->epoch == 0) {
+        saga_fields_refuse(fields, "there is no epoch");
+    } else if (record->previous_lsn >= record->lsn) {
+        saga_fields_refuse(fields, "previous_lsn does not lead backwards");
+    }
+    return saga_fields_end(fields);
+}
+
+void saga_record_copy_fini(struct saga_record_copy *copy) {
+    free(copy->key);
+    free(copy->payload);
+    free(copy->content);
 }

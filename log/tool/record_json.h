@@ -21,9 +21,23 @@
 
 #include <jansson.h>
 
+#include "fields.h"
 #include "saga.h"
 
 /* The caller's; NULL: no memory. */
 json_t *saga_record_json(const struct saga_record *record);
+
+/* A record that was read back. Its bytes are the JSON's, or here. */
+struct saga_record_copy {
+    struct saga_record record;
+    void *key, *payload, *content; /* owned; NULL: the JSON has them */
+};
+
+/* Reads one back, whoever wrote it; the JSON is to outlive the copy. The copy is the caller's, for
+ * saga_record_copy_fini(). False: it says no record of which saga_record_encode() could be asked;
+ * fields->problem says why. `fields` is uninitialised memory of the caller. */
+SAGA_CHECKED bool saga_record_read(struct saga_record_copy *copy, const json_t *json,
+                                   struct saga_fields *fields);
+void saga_record_copy_fini(struct saga_record_copy *copy);
 
 #endif

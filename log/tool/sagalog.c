@@ -1,6 +1,6 @@
 /*
  * sagalog: reads the log of sagad, while it runs or when it is dead, and
- * changes nothing in it; and makes a log of a backup, where there is none.
+ * changes nothing in it; and makes a log of a backup or an export, where there is none.
  */
 #include <argp.h>
 #include <errno.h>
@@ -30,6 +30,7 @@ static const struct saga_command commands[] = {
     {.name = "stats", .run = saga_stats_run},
     {.name = "export", .run = saga_export_run},
     {.name = "backup", .takes = SAGA_TAKES_FILE | SAGA_TAKES_RATE, .run = saga_backup_run},
+    {.name = "import", .takes = SAGA_TAKES_FILE | SAGA_TAKES_NO_LOG, .run = saga_import_run},
     {.name = "restore", .takes = SAGA_TAKES_FILE | SAGA_TAKES_NO_LOG, .run = saga_restore_log_run},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
@@ -46,7 +47,8 @@ static const char *const about =
     "  tail       the latest 20 records of all sagas\n"
     "  verify     reads and checks every record, and names what is wrong\n"
     "  stats      counts, and the size of the log\n"
-    "  export     every record as a line of JSON, without loss\n"
+    "  export     all that the log says, as lines of JSON, without loss\n"
+    "  import [FILE]   makes a log of an export, in a data directory that is empty or not there\n"
     "  backup [FILE]   the whole log, to a file that is not there yet, or standard output\n"
     "  restore [FILE]  makes a log of a backup, in a data directory that is empty or not there\n"
     "\n"
@@ -54,7 +56,8 @@ static const char *const about =
     "15m, 2h, 7d.\n"
     "\n"
     "Exit status: 0 ok; 1 failed; 2 usage; 3 no log there, or not one saga with this ID; "
-    "7 log refused, or sagas in it out of service or rules broken (verify).";
+    "7 log, backup or export refused, or sagas in it out of service or rules broken (verify); "
+    "9 the data directory belongs to a daemon.";
 
 /* Long options without a letter. */
 enum {
@@ -341,6 +344,10 @@ int main(int argc, char **argv) {
     argp_program_version = version;
     (void)argp_parse(&argp, argc, argv, 0, NULL, &session);
     const struct saga_cell cell = {
-        .program = "sagalog", .data_dir = session.data_dir, .endless = session.follow};
+        .program = "sagalog",
+        .data_dir = session.data_dir,
+        /* What a log takes that is not there yet cannot be told from its size. */
+        .endless = session.follow || session.command->run == saga_import_run,
+    };
     return saga_cell_run(&cell, work, &session);
 }

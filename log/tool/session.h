@@ -72,6 +72,7 @@ enum saga_error saga_stats_run(struct saga_session *session);
 enum saga_error saga_export_run(struct saga_session *session);
 enum saga_error saga_backup_run(struct saga_session *session);
 enum saga_error saga_restore_log_run(struct saga_session *session);
+enum saga_error saga_import_run(struct saga_session *session);
 
 /* Finds the saga that session->argument means, and has `teller` print its story. */
 struct saga_story;

@@ -19,7 +19,8 @@ _sagalog_command() {
     local i
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-            list | show | explain | state | tail | verify | stats | export | backup | restore)
+            list | show | explain | state | tail | verify | stats | export | import | backup | \
+                restore)
                 printf '%s\n' "${COMP_WORDS[i]}"
                 return
                 ;;
@@ -83,12 +84,12 @@ _sagalog() {
     case $command in
         "")
             mapfile -t COMPREPLY < <(compgen -W \
-                "list show explain state tail verify stats export backup restore" -- "$current")
+                "list show explain state tail verify stats export import backup restore" -- "$current")
             ;;
         show | explain | state)
             mapfile -t COMPREPLY < <(compgen -W "$(_sagalog_ids)" -- "$current")
             ;;
-        backup | restore)
+        import | backup | restore)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
             ;;

@@ -1,6 +1,6 @@
 # fish completion for sagalog(1)
 
-set -l commands list show explain state tail verify stats export backup restore
+set -l commands list show explain state tail verify stats export import backup restore
 set -l statuses running compensating parked quarantined completed compensated \
     completed_manually compensated_manually inconsistent
 
@@ -24,11 +24,12 @@ complete -c sagalog -n "not __fish_seen_subcommand_from $commands" -a state -d '
 complete -c sagalog -n "not __fish_seen_subcommand_from $commands" -a tail -d 'The latest records'
 complete -c sagalog -n "not __fish_seen_subcommand_from $commands" -a verify -d 'Checks every record'
 complete -c sagalog -n "not __fish_seen_subcommand_from $commands" -a stats -d 'Counts'
-complete -c sagalog -n "not __fish_seen_subcommand_from $commands" -a export -d 'Every record as JSON'
+complete -c sagalog -n "not __fish_seen_subcommand_from $commands" -a export -d 'All as lines of JSON'
+complete -c sagalog -n "not __fish_seen_subcommand_from $commands" -a import -d 'Makes a log of an export'
 complete -c sagalog -n "not __fish_seen_subcommand_from $commands" -a backup -d 'The whole log, to a file'
 complete -c sagalog -n "not __fish_seen_subcommand_from $commands" -a restore -d 'Makes a log of a backup'
 complete -c sagalog -n "__fish_seen_subcommand_from show explain state" -a '(__sagalog_ids)'
-complete -c sagalog -n "__fish_seen_subcommand_from backup restore" -F
+complete -c sagalog -n "__fish_seen_subcommand_from import backup restore" -F
 complete -c sagalog -n "__fish_seen_subcommand_from backup" -l rate -x -d 'Bytes a second at the most'
 complete -c sagalog -s d -l data-dir -x -a '(__fish_complete_directories)' -d 'The data directory'
 complete -c sagalog -s j -l json -d 'Print JSON'

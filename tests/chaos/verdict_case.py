@@ -57,7 +57,7 @@ class Case(unittest.TestCase):
         shutil.copytree(os.path.join(base, "run"), self.folder)
         self.run_json = evidence.read_json(os.path.join(self.folder, "run.json"))
         self.history = evidence.read_lines(os.path.join(self.folder, "history.jsonl"))
-        self.log = evidence.read_lines(os.path.join(self.folder, "export.jsonl"))
+        self.log = evidence.read_records(os.path.join(self.folder, "export.jsonl"))
 
     def tearDown(self):
         shutil.rmtree(self.folder)
