@@ -302,6 +302,18 @@ uint64_t daemon_log_bytes(void) {
     return usage.bytes;
 }
 
+void daemon_write(uint64_t bytes) {
+    static uint8_t value[60000];
+    static const char key[] = "written again and again";
+    struct saga_fault fault = {0};
+    for (uint64_t written = 0; written < bytes; written += sizeof value) {
+        value[0]++;
+        saga_log_put(world.log, SAGA_TABLE_KEPT, (struct saga_bytes){key, sizeof key},
+                     (struct saga_bytes){value, sizeof value});
+        ck_assert_msg(saga_log_flush(world.log, &fault) == SAGA_OK, "%s", fault.text);
+    }
+}
+
 void expect_in(const char *text, const char *part) {
     ck_assert_msg(strstr(text, part) != NULL, "'%s' is not in: %.3000s", part, text);
 }

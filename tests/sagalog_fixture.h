@@ -35,8 +35,10 @@ void daemon_pass(int64_t ms);
 /* Nobody carries commands any more, or again. */
 void daemon_refuse(bool refuse);
 
-/* The size of its log. */
+/* How much of its log is in use. */
 uint64_t daemon_log_bytes(void);
+/* Writes so much that a log of which nobody keeps a view would not grow. */
+void daemon_write(uint64_t bytes);
 
 struct saga_id booking_start(const char *key, const char *input);
 /* The answer to the saga's latest command of this name; `verdict` 0: the body
