@@ -10,6 +10,7 @@
 #define SAGAS_MAX_MAX          10000000
 #define RESEND_PER_SECOND      1000000
 #define CHECKPOINT_RECORDS_MAX 1000000000
+#define INTERVAL_MAX           10000
 
 static char *copy(const char *text) {
     char *copied = strdup(text);
@@ -126,6 +127,35 @@ static const char *set_checkpoint_records(struct saga_config *config, const char
     return NULL;
 }
 
+/* A whole number and a unit. Whoever may say never, says 0. */
+static bool parse_interval(const char *text, int64_t *ms) {
+    static const struct {
+        const char *name;
+        uint64_t ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+    const char *unit;
+    const uint64_t number = parse_number(text, INTERVAL_MAX, &unit);
+    *ms = 0;
+    if (strcmp(text, "0") == 0) {
+        return true;
+    }
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (strcmp(unit, units[i].name) == 0) {
+            *ms = (int64_t)(number * units[i].ms);
+        }
+    }
+    return *ms > 0;
+}
+
+static const char *set_verify_interval(struct saga_config *config, const char *text) {
+    int64_t ms;
+    if (!parse_interval(text, &ms)) {
+        return "0, or a whole number of ms, s, m, h or d, such as 24h";
+    }
+    config->verify_interval_ms = ms;
+    return NULL;
+}
+
 /* What is wrong with it is said by saga_setting_set(): never with the text itself. */
 static const char *set_amqp(struct saga_config *config, const char *text) {
     replace(&config->amqp, text);
@@ -195,6 +225,11 @@ static const struct {
                                          "A checkpoint after so many records, or 10 for each open "
                                          "saga if that is more (default: 1000000)",
                                          set_checkpoint_records},
+    [SAGA_SETTING_VERIFY_INTERVAL] = {"verify-interval", "SAGAD_VERIFY_INTERVAL", "verify_interval",
+                                      "DURATION",
+                                      "Verify the whole log in the background so often; 0: never "
+                                      "(default: 24h)",
+                                      set_verify_interval},
     [SAGA_SETTING_AMQP] = {"amqp", "AMQP_URL", "amqp", "URL",
                            "The broker behind which participants are: "
                            "amqp[s]://USER:PASSWORD@HOST:PORT,HOST:PORT/VHOST",

@@ -18,6 +18,7 @@ enum saga_setting {
     SAGA_SETTING_SAGAS_MAX,
     SAGA_SETTING_RESEND_PER_SECOND,
     SAGA_SETTING_CHECKPOINT_RECORDS,
+    SAGA_SETTING_VERIFY_INTERVAL,
     SAGA_SETTING_AMQP,
     SAGA_SETTING_AMQP_PASSWORD_FILE,
     SAGA_SETTING_AMQP_CA_FILE,
@@ -25,7 +26,7 @@ enum saga_setting {
     SAGA_SETTING_AMQP_KEY,
     SAGA_SETTING_AMQP_PERSISTENT,
 };
-#define SAGA_SETTING_COUNT 15
+#define SAGA_SETTING_COUNT 16
 
 /* "data-dir": the flag without its dashes. */
 const char *saga_setting_flag(enum saga_setting setting);

@@ -32,9 +32,10 @@
  *
  * Not bounded, and so not reckoned: replies larger than SAGA_ROOM_REPLY_BYTES (once they have come,
  * they are: the data has grown), attempts without end, what follows from participants that
- * contradict themselves, from a debt before there is one, and from what operators do, the daemon's starts, and definitions. For all of these there are the percents that
- * no start takes (SAGA_LOG_FULL_PERCENT). Where even they are used up, the process ends (status
- * 8), nothing that was acknowledged is lost, and each saga goes on when there is room again.
+ * contradict themselves, from a debt before there is one, and from what operators do, the daemon's
+ * starts, and definitions. For all of these there are the percents that no start takes
+ * (SAGA_LOG_FULL_PERCENT). Where even they are used up, the process ends (status 8), nothing that
+ * was acknowledged is lost, and each saga goes on when there is room again.
  *
  * Threads: one.
  */
