@@ -34,6 +34,9 @@
  * of the machine grow too. */
 #define SYSTEM_BYTES_SPARED ((uint64_t)32 << 20)
 
+/* Free rows are counted anew after so many commits: that takes milliseconds where many are free. */
+#define ROWS_COMMITS 16
+
 struct saga_log {
     struct saga_directory directory;
     struct saga_identity identity;
@@ -52,6 +55,9 @@ struct saga_log {
     uint64_t record_bytes;
     struct saga_store_fill fill; /* as of the last flush */
     bool fill_known;
+    uint64_t free_in_rows;    /* for rows of */
+    uint64_t row_pages;       /* so many pages, */
+    uint64_t rows_at_commits; /* after so many commits; 0: not counted */
     bool read_only;
     uint32_t lost;  /* records of this batch that there was no memory for */
     bool lost_rows; /* there was none for a row */
@@ -583,6 +589,26 @@ void saga_log_room(struct saga_log *log, struct saga_log_room *room) {
             .copied = fill->copied,
         };
     }
+}
+
+uint64_t saga_log_free_in_rows(struct saga_log *log, uint64_t bytes) {
+    const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+    const uint64_t row_pages = (bytes + page_bytes - 1) / page_bytes;
+    const bool known = log->rows_at_commits != 0 && log->row_pages == row_pages &&
+                       log->commits - log->rows_at_commits < ROWS_COMMITS;
+    if (!known) {
+        struct saga_log_reader *reader;
+        struct saga_fault fault;
+        uint64_t pages = 0;
+        if (saga_log_committed(log, &reader, &fault) != SAGA_OK ||
+            saga_store_view_rows(reader->view, row_pages, &pages, &fault) != SAGA_OK) {
+            return 0; /* the next who reads says why */
+        }
+        log->free_in_rows = pages * page_bytes;
+        log->row_pages = row_pages;
+        log->rows_at_commits = log->commits;
+    }
+    return log->free_in_rows;
 }
 
 uint32_t saga_log_full_percent(struct saga_log *log) {

@@ -194,8 +194,12 @@ struct saga_log_room {
 /* Cheap: asks once a flush at most. Where the log cannot be read, it is full. */
 void saga_log_room(struct saga_log *log, struct saga_log_room *room);
 
-/* The same, 0 to 100. Starts are refused from SAGA_LOG_FULL_PERCENT on: the rest is for
- * finishing. Blocks that are dropped count no more once their flush has returned. */
+/* How many bytes of free pages lie in rows, each for a record that takes `bytes`. Reads all of the
+ * free list, unless it has within the last flushes: for when there is no other room. */
+uint64_t saga_log_free_in_rows(struct saga_log *log, uint64_t bytes);
+
+/* The room that is taken, 0 to 100. Starts are refused from SAGA_LOG_FULL_PERCENT on: the rest is
+ * for finishing. Blocks that are dropped count no more once their flush has returned. */
 #define SAGA_LOG_FULL_PERCENT 85
 uint32_t saga_log_full_percent(struct saga_log *log);
 

@@ -617,6 +617,83 @@ static int count_held(struct saga_store_view *view, uint64_t oldest, uint64_t fr
     return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
 }
 
+/* A bit for each page of the file. */
+struct page_set {
+    uint64_t *words;
+    uint64_t count;
+};
+
+/* The free pages that can be given out now. */
+static int mark_free(struct saga_store_view *view, uint64_t oldest, const struct page_set *set) {
+    MDB_cursor *cursor;
+    int code = mdb_cursor_open(view->txn, TREE_FREE, &cursor);
+    if (code != MDB_SUCCESS) {
+        return code;
+    }
+    for (MDB_cursor_op operation = MDB_FIRST; code == MDB_SUCCESS; operation = MDB_NEXT) {
+        MDB_val key;
+        MDB_val value;
+        size_t transaction = 0;
+        size_t count = 0;
+        code = mdb_cursor_get(cursor, &key, &value, operation);
+        if (code != MDB_SUCCESS) {
+            break;
+        }
+        memcpy(&transaction, key.mv_data, sizeof transaction);
+        memcpy(&count, value.mv_data, sizeof count);
+        if (transaction >= oldest) {
+            break;
+        }
+        if (value.mv_size / sizeof count <= count) {
+            code = MDB_CORRUPTED;
+        }
+        for (size_t i = 1; i <= count && code == MDB_SUCCESS; i++) {
+            size_t page;
+            memcpy(&page, (const char *)value.mv_data + i * sizeof page, sizeof page);
+            if (page < set->count) {
+                set->words[page / 64] |= UINT64_C(1) << page % 64;
+            }
+        }
+    }
+    mdb_cursor_close(cursor);
+    return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
+}
+
+static uint64_t count_in_rows(const struct page_set *set, uint64_t row_pages) {
+    uint64_t pages = 0;
+    uint64_t stretch = 0;
+    for (uint64_t page = 0; page <= set->count; page++) {
+        if (page < set->count && (set->words[page / 64] & UINT64_C(1) << page % 64) != 0) {
+            stretch++;
+            continue;
+        }
+        pages += stretch / row_pages * row_pages;
+        stretch = 0;
+    }
+    return pages;
+}
+
+enum saga_error saga_store_view_rows(struct saga_store_view *view, uint64_t row_pages,
+                                     uint64_t *pages, struct saga_fault *fault) {
+    assert(view->active && row_pages > 0);
+    const struct saga_store *store = view->store;
+    uint64_t bytes_max;
+    struct page_set set = {.count = saga_store_file_bytes(store, &bytes_max) / store->page_bytes};
+    uint64_t oldest = mdb_txn_id(view->txn);
+    set.words = calloc(set.count / 64 + 1, sizeof *set.words);
+    int code = set.words == NULL ? ENOMEM : MDB_SUCCESS;
+    if (code == MDB_SUCCESS) {
+        code = mdb_reader_list(store->env, note_reader, &oldest) < 0 ? EIO : MDB_SUCCESS;
+    }
+    if (code == MDB_SUCCESS) {
+        code = mark_free(view, oldest, &set);
+    }
+    *pages = code == MDB_SUCCESS ? count_in_rows(&set, row_pages) : 0;
+    free(set.words);
+    return code == MDB_SUCCESS ? SAGA_OK
+                               : failed(store->path, "counting its free pages", code, fault);
+}
+
 /* What the file system says of itself and of the file. One that cannot say: the map alone counts.
  */
 static void ask_system(const struct saga_store *store, struct saga_store_fill *fill) {

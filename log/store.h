@@ -131,6 +131,12 @@ SAGA_CHECKED enum saga_error saga_store_view_fill(struct saga_store_view *view,
                                                   struct saga_store_fill *fill,
                                                   struct saga_fault *fault);
 
+/* How many free pages lie in rows of so many (> 1): of each stretch the whole rows that it has.
+ * Those that a reader keeps are not counted. Reads all of the free list. Errors: FAILED,
+ * LOG_REFUSED. */
+SAGA_CHECKED enum saga_error saga_store_view_rows(struct saga_store_view *view, uint64_t row_pages,
+                                                  uint64_t *pages, struct saga_fault *fault);
+
 /* How many blocks there are. */
 SAGA_CHECKED enum saga_error saga_store_view_count(struct saga_store_view *view, uint64_t *count,
                                                    struct saga_fault *fault);

@@ -90,6 +90,7 @@ START_TEST(defaults_are_as_documented) {
     ck_assert_str_eq(retention(), "completed=7d,compensated=30d,completed_manually=forever,"
                                   "compensated_manually=forever,inconsistent=forever,"
                                   "start_keys=30d");
+    ck_assert_int_eq(config.verify_interval_ms, 86400000);
     saga_config_free(&config);
 }
 END_TEST
@@ -122,6 +123,7 @@ START_TEST(every_setting_has_its_variable_and_its_key) {
     (void)setenv("SAGAD_RESEND_PER_SECOND", "5", 1);
     (void)setenv("SAGAD_CHECKPOINT_RECORDS", "500", 1);
     (void)setenv("SAGAD_RETENTION", "completed=forever,max=1T", 1);
+    (void)setenv("SAGAD_VERIFY_INTERVAL", "2h", 1);
     for (int by_file = 0; by_file < 2; by_file++) {
         ck_assert_msg(load(NULL) == SAGA_OK, "%s", fault.text);
         ck_assert_str_eq(config.data_dir, "/e");
@@ -135,14 +137,39 @@ START_TEST(every_setting_has_its_variable_and_its_key) {
         ck_assert_uint_eq(config.checkpoint_records, 500);
         ck_assert_int_eq(config.retention.ms[SAGA_COMPLETED], INT64_MAX);
         ck_assert_uint_eq(config.retention.bytes_max, UINT64_C(1) << 40);
+        ck_assert_int_eq(config.verify_interval_ms, 7200000);
         saga_config_free(&config);
         (void)clearenv();
         (void)setenv("SAGAD_CONFIG",
                      file_of("data_dir: /e\ndefinitions: /s\nlisten: 'tcp:127.0.0.1:0'\n"
                              "log_format: json\nlog_level: warning\nmap_size: 4M\nsagas_max: 10\n"
                              "resend_per_second: 5\ncheckpoint_records: 500\n"
-                             "retention: completed=forever,max=1T\n"),
+                             "retention: completed=forever,max=1T\nverify_interval: 2h\n"),
                      1);
+    }
+}
+END_TEST
+
+START_TEST(intervals_have_units) {
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } intervals[] = {{"0", 0},       {"1ms", 1},        {"90s", 90000},
+                     {"5m", 300000}, {"24h", 86400000}, {"10000d", INT64_C(864000000000)}};
+    static const char *const wrong[] = {"",   "1",    "h",   "0h",     "-1h",
+                                        "1w", "1.5h", " 1h", "10001d", "1h "};
+    for (size_t i = 0; i < sizeof intervals / sizeof intervals[0]; i++) {
+        ck_assert_int_eq(load("--data-dir", "/d", "--verify-interval", intervals[i].text, NULL),
+                         SAGA_OK);
+        ck_assert_int_eq(config.verify_interval_ms, intervals[i].ms);
+        saga_config_free(&config);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        ck_assert_msg(load("--data-dir", "/d", "--verify-interval", wrong[i], NULL) ==
+                          SAGA_ERROR_USAGE,
+                      "'%s'", wrong[i]);
+        expect_fault("--verify-interval: '");
+        saga_config_free(&config);
     }
 }
 END_TEST
@@ -395,6 +422,7 @@ int main(void) {
     tcase_add_test(tests, sizes_have_units);
     tcase_add_test(tests, a_retention_names_what_it_is_of);
     tcase_add_test(tests, a_retention_in_a_file_may_be_a_mapping);
+    tcase_add_test(tests, intervals_have_units);
     tcase_add_test(tests, a_wrong_value_is_refused_with_its_source);
     tcase_add_test(tests, a_wrong_file_is_refused_with_every_place);
     tcase_add_test(tests, a_daemon_needs_a_directory_and_dev_does_not);

@@ -123,6 +123,34 @@ START_TEST(large_records_fit_behind_the_last_page) {
 }
 END_TEST
 
+/* And where nothing is left there, in rows that are free. */
+START_TEST(large_records_fit_in_rows_that_are_free) {
+    enum { SIZE = 20000, PAGES_BYTES = 5 * 4096, OTHERS_BYTES = 16 * 4096 };
+    struct saga_log *log = open_log();
+    struct saga_log_room room;
+    unsigned behind = 0;
+    unsigned between = 0;
+    for (unsigned round = 0; round < 24; round++) {
+        for (;;) {
+            saga_log_room(log, &room);
+            const bool fits = room.file_bytes + PAGES_BYTES + OTHERS_BYTES <= room.bytes_max;
+            if (room.bytes > room.bytes_max / 100 * SAGA_LOG_FULL_PERCENT ||
+                (!fits && saga_log_free_in_rows(log, PAGES_BYTES) / 2 < 20 * PAGES_BYTES)) {
+                break;
+            }
+            append_one(log, SIZE);
+            append_one(log, SIZE / 100);
+            behind += fits;
+            between += !fits;
+        }
+        drop_to(log, 20 + round % 10, 1 + round % 5);
+    }
+    ck_assert_uint_gt(behind, 60);
+    ck_assert_uint_gt(between, 30);
+    saga_log_close(log);
+}
+END_TEST
+
 /* Its pages are free, and yet nobody can have them. */
 START_TEST(what_a_reader_looks_at_is_taken) {
     struct saga_log *log = open_log();
@@ -221,12 +249,20 @@ START_TEST(who_inspects_sees_it_and_holds_nothing) {
 }
 END_TEST
 
+/* Thousands of commits. */
+static void in_memory(void) {
+    scratch_open_in_memory(&scene);
+}
+
 static Suite *suite(void) {
     Suite *suite = suite_create("log room");
-    TCase *room = scene_group(suite, "room");
+    TCase *room = tcase_create("room");
+    tcase_add_checked_fixture(room, in_memory, scene_teardown);
     tcase_set_timeout(room, 60);
+    suite_add_tcase(suite, room);
     tcase_add_loop_test(room, what_is_dropped_makes_room, 0, 3);
     tcase_add_test(room, large_records_fit_behind_the_last_page);
+    tcase_add_test(room, large_records_fit_in_rows_that_are_free);
     tcase_add_test(room, the_last_percent_can_be_taken);
     tcase_add_loop_test(room, what_a_reader_looks_at_is_taken, 0, 2);
     tcase_add_test(room, the_batch_counts);

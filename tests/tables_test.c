@@ -114,6 +114,26 @@ START_TEST(a_saga_out_of_service_has_no_state) {
 }
 END_TEST
 
+/* Never less than was written, and hardly more. */
+START_TEST(open_rows_say_about_how_much_data_there_is) {
+    struct saga *state = malloc(saga_size(SAGA_STEPS_MAX));
+    struct saga_open_row row;
+    for (uint64_t bytes = 0; bytes <= 1u << 22; bytes = bytes * 21 / 20 + 1) {
+        const struct saga_open_row written = {.id = {{1}},
+                                              .started_lsn = 1,
+                                              .last_lsn = 2,
+                                              .definition_lsn = 1,
+                                              .body_bytes = (uint32_t)bytes,
+                                              .quarantined = true};
+        const size_t size = saga_open_row_encode(&written, NULL, key, value);
+        ck_assert_int_eq(read_open(size, &row, state), SAGA_RECORD_OK);
+        ck_assert_uint_ge(row.body_bytes, bytes);
+        ck_assert_uint_le(row.body_bytes, bytes + bytes / 8);
+    }
+    free(state);
+}
+END_TEST
+
 START_TEST(open_rows_that_are_cut_grown_or_newer_are_refused) {
     struct splitmix random = {2};
     struct saga *saga = any_saga(&random, 6);
@@ -320,6 +340,7 @@ int main(void) {
     TCase *tests = tcase_create("rows");
     tcase_add_test(tests, an_open_saga_is_read_as_it_was_written);
     tcase_add_test(tests, a_saga_out_of_service_has_no_state);
+    tcase_add_test(tests, open_rows_say_about_how_much_data_there_is);
     tcase_add_test(tests, open_rows_that_are_cut_grown_or_newer_are_refused);
     tcase_add_test(tests, an_ended_saga_is_read_as_it_was_written);
     tcase_add_test(tests, ended_sagas_stand_by_outcome_and_then_by_age);

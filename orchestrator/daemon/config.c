@@ -12,6 +12,7 @@
 #define SAGAS_MAX_DEFAULT          1000000
 #define RESEND_PER_SECOND_DEFAULT  20000
 #define CHECKPOINT_RECORDS_DEFAULT 1000000
+#define VERIFY_INTERVAL_DEFAULT_MS 86400000
 
 /* An empty variable is as good as none. */
 static const char *variable(const char *name) {
@@ -90,6 +91,7 @@ enum saga_error saga_config_load(struct saga_config *config, int argc, char **ar
         .resend_per_second = RESEND_PER_SECOND_DEFAULT,
         .checkpoint_records = CHECKPOINT_RECORDS_DEFAULT,
         .retention = saga_retention_default,
+        .verify_interval_ms = VERIFY_INTERVAL_DEFAULT_MS,
     };
     /* The weakest first: each puts its own in the place of what was there. */
     enum saga_error error = read_file(config, &arguments, fault);

@@ -31,6 +31,7 @@ struct saga_config {
     uint32_t resend_per_second;      /* commands sent again after a restart */
     uint64_t checkpoint_records;     /* a checkpoint after so many */
     struct saga_retention retention; /* of ended sagas, and start keys */
+    int64_t verify_interval_ms;      /* all of the log is verified so often; 0: never */
     char *amqp;                      /* the broker's URL; NULL: none was given */
     char *amqp_password_file;        /* NULL: the URL has the password */
     char *amqp_ca_file;              /* amqps: whom to trust; NULL: the system's */

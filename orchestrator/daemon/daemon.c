@@ -19,9 +19,12 @@
 #include "local.h"
 #include "log.h"
 #include "loop.h"
+#include "verifier.h"
 
 /* As many definitions as a log may have. */
 #define EXCHANGES_MAX 1024
+/* That are verified: a disk has much more. */
+#define VERIFIED_BYTES_PER_SECOND (16u << 20)
 
 struct saga_daemon {
     const struct saga_config *config;
@@ -34,6 +37,7 @@ struct saga_daemon {
     struct saga_broker *broker;
     struct saga_engine *engine;
     struct saga_loop *loop;
+    struct saga_verifier *verifier; /* NULL: there is none */
     struct saga_api *api;
     const char *exchanges[EXCHANGES_MAX]; /* of the broker; the definitions' own texts */
 };
@@ -275,6 +279,28 @@ static enum saga_error start_loop(struct saga_daemon *daemon, struct saga_fault 
     return saga_loop_start(&daemon->loop, &options, fault);
 }
 
+static enum saga_error start_verifier(struct saga_daemon *daemon, struct saga_fault *fault) {
+    const struct saga_verifier_options options = {
+        .log = daemon->log,
+        .journal = daemon->journal,
+        .interval_ms = daemon->config->verify_interval_ms,
+        .bytes_per_second = VERIFIED_BYTES_PER_SECOND,
+    };
+    return options.interval_ms == 0 ? SAGA_OK
+                                    : saga_verifier_start(&daemon->verifier, &options, fault);
+}
+
+static json_t *verified_stats(const struct saga_daemon *daemon) {
+    struct saga_verifier_state state = {0};
+    if (daemon->verifier != NULL) {
+        saga_verifier_look(daemon->verifier, &state);
+    }
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "runs", (json_int_t)state.runs,
+                     "finished_at_ms", (json_int_t)state.finished_ms, "records",
+                     (json_int_t)state.records, "rows", (json_int_t)state.rows, "damages",
+                     (json_int_t)state.damages, "damages_all", (json_int_t)state.damages_all);
+}
+
 /* {"parking": {...}, ...} */
 static json_t *participant_stats(const struct saga_daemon *daemon) {
     struct saga_local_counts counts[SAGA_LOCAL_PARTICIPANTS_MAX];
@@ -326,9 +352,12 @@ static json_t *broker_stats(const struct saga_daemon *daemon) {
 
 static json_t *more_stats(void *context) {
     const struct saga_daemon *daemon = context;
-    return daemon->broker != NULL  ? json_pack("{s:o}", "broker", broker_stats(daemon))
-           : daemon->local != NULL ? json_pack("{s:o}", "participants", participant_stats(daemon))
-                                   : json_object();
+    json_t *verified = verified_stats(daemon);
+    return daemon->broker != NULL
+               ? json_pack("{s:o, s:o}", "verified", verified, "broker", broker_stats(daemon))
+           : daemon->local != NULL ? json_pack("{s:o, s:o}", "verified", verified, "participants",
+                                               participant_stats(daemon))
+                                   : json_pack("{s:o}", "verified", verified);
 }
 
 /* Starts are taken without a broker; who looks for readiness is told that there is none. */
@@ -379,6 +408,7 @@ static enum saga_error open_parts(struct saga_daemon *daemon, struct saga_fault 
         define,            /* what new sagas are started by */
         open_broker,       /* declares where their commands go */
         start_loop,        /* from here on things happen */
+        start_verifier,    /* and what happened long ago is looked at */
     };
     enum saga_error error = SAGA_OK;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0] && error == SAGA_OK; i++) {
@@ -428,7 +458,8 @@ void saga_daemon_close(struct saga_daemon *daemon) {
     if (daemon->api != NULL) {
         saga_api_close(daemon->api);
     }
-    saga_broker_close(daemon->broker); /* acknowledges them */
+    saga_verifier_stop(daemon->verifier); /* nobody asks how it is getting on any more */
+    saga_broker_close(daemon->broker);    /* acknowledges them */
     saga_local_close(daemon->local);
     saga_demo_services_close(&daemon->services);
     saga_engine_close(daemon->engine);

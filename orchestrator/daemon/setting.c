@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "duration.h"
 #include "size.h"
 
 #define MAP_BYTES_MIN          (UINT64_C(1) << 20)
@@ -123,6 +124,16 @@ static const char *set_retention(struct saga_config *config, const char *text) {
     return saga_retention_parse(text, &config->retention) ? NULL : SAGA_RETENTION_EXPECTED;
 }
 
+static const char *set_verify_interval(struct saga_config *config, const char *text) {
+    const bool never = strcmp(text, "0") == 0;
+    int64_t ms = 0;
+    if (!never && (!saga_duration_parse(text, strlen(text), &ms) || ms == 0)) {
+        return "0, or a whole number of ms, s, m, h or d, such as 24h";
+    }
+    config->verify_interval_ms = ms;
+    return NULL;
+}
+
 /* What is wrong with it is said by saga_setting_set(): never with the text itself. */
 static const char *set_amqp(struct saga_config *config, const char *text) {
     replace(&config->amqp, text);
@@ -197,6 +208,11 @@ static const struct {
                                 "the size of the log from which on they go earlier (default: "
                                 "completed=7d,compensated=30d,start_keys=30d)",
                                 set_retention},
+    [SAGA_SETTING_VERIFY_INTERVAL] = {"verify-interval", "SAGAD_VERIFY_INTERVAL", "verify_interval",
+                                      "DURATION",
+                                      "Verify the whole log in the background so often; 0: never "
+                                      "(default: 24h)",
+                                      set_verify_interval},
     [SAGA_SETTING_AMQP] = {"amqp", "AMQP_URL", "amqp", "URL",
                            "The broker behind which participants are: "
                            "amqp[s]://USER:PASSWORD@HOST:PORT,HOST:PORT/VHOST",

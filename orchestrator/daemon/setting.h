@@ -19,6 +19,7 @@ enum saga_setting {
     SAGA_SETTING_RESEND_PER_SECOND,
     SAGA_SETTING_CHECKPOINT_RECORDS,
     SAGA_SETTING_RETENTION,
+    SAGA_SETTING_VERIFY_INTERVAL,
     SAGA_SETTING_AMQP,
     SAGA_SETTING_AMQP_PASSWORD_FILE,
     SAGA_SETTING_AMQP_CA_FILE,
@@ -26,7 +27,7 @@ enum saga_setting {
     SAGA_SETTING_AMQP_KEY,
     SAGA_SETTING_AMQP_PERSISTENT,
 };
-#define SAGA_SETTING_COUNT 16
+#define SAGA_SETTING_COUNT 17
 
 /* "data-dir": the flag without its dashes. */
 const char *saga_setting_flag(enum saga_setting setting);

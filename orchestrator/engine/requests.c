@@ -80,7 +80,11 @@ static bool has_room(struct saga_engine *engine, struct saga_request *request,
     const struct saga_room_need more =
         saga_room_of_start(plan, request->key.size + request->content.size, input_bytes);
     saga_log_room(engine->log, &log);
-    if (saga_room_fits(&engine->room, &log, &rows, &more)) {
+    const uint64_t largest =
+        engine->room.needed.largest > more.largest ? engine->room.needed.largest : more.largest;
+    if (saga_room_fits(&engine->room, &log, &rows, &more, 0) ||
+        (largest > 0 && saga_room_fits(&engine->room, &log, &rows, &more,
+                                       saga_log_free_in_rows(engine->log, largest)))) {
         return true;
     }
     saga_turn_refuse(engine, request, SAGA_RESULT_FULL,

@@ -47,12 +47,14 @@ struct saga_room_need saga_room_of_record(uint64_t bytes) {
     if (block <= INLINE_BYTES) {
         return (struct saga_room_need){.bytes = packed(block)};
     }
-    return (struct saga_room_need){.bytes = taken, .in_rows = pages > 1 ? taken : 0};
+    const uint64_t in_rows = pages > 1 ? taken : 0;
+    return (struct saga_room_need){.bytes = taken, .in_rows = in_rows, .largest = in_rows};
 }
 
 static void add(struct saga_room_need *need, uint64_t count, struct saga_room_need more) {
     need->bytes += count * more.bytes;
     need->in_rows += count * more.in_rows;
+    need->largest = more.largest > need->largest ? more.largest : need->largest;
 }
 
 /* ---------------------------------------------------------------- commands */
@@ -279,6 +281,11 @@ void saga_room_set(struct saga_room *room, struct saga_roster_entry *entry,
     }
     room->needed.bytes += need.bytes - entry->room_bytes;
     room->needed.in_rows += need.in_rows - entry->room_in_rows;
+    if (need.largest > room->needed.largest) {
+        room->needed.largest = need.largest;
+    } else if (room->needed.in_rows == 0) {
+        room->needed.largest = 0;
+    }
     entry->room_bytes = need.bytes;
     entry->room_in_rows = need.in_rows;
 }
@@ -297,9 +304,11 @@ uint64_t saga_room_needed(const struct saga_room *room, const struct saga_log_ro
 }
 
 bool saga_room_fits(const struct saga_room *room, const struct saga_log_room *log,
-                    const struct saga_room_rows *rows, const struct saga_room_need *more) {
+                    const struct saga_room_rows *rows, const struct saga_room_need *more,
+                    uint64_t free_in_rows) {
     const uint64_t batch = log->batch_bytes * 9 / 4;
     const uint64_t taken = log->bytes - log->batch_bytes + batch;
     return taken + saga_room_needed(room, log, rows) + more->bytes <= log->bytes_max &&
-           log->file_bytes + batch + room->needed.in_rows + more->in_rows <= log->bytes_max;
+           log->file_bytes + batch + room->needed.in_rows + more->in_rows <=
+               log->bytes_max + free_in_rows / 2;
 }

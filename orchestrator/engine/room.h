@@ -25,7 +25,10 @@
  * a page stand in the tree's pages, so a commit takes what it has, not a page.) Rows are reckoned
  * 9/4 times, since pages of other trees may be half empty. What is larger than half a page takes
  * whole pages, and those have to lie in a row: pages that are free again are seldom in
- * a row, so these are reckoned with what is behind the file's last page.
+ * a row, so these are reckoned with what is behind the file's last page; where that is used up,
+ * with half of the free ones that were found in rows. (Half, since LMDB does not look for them for
+ * long, and gives single pages out of rows as well. That is no proof; where it does not do, the
+ * process ends as below, and a larger map lets all go on.)
  *
  * LMDB copies each page that it changes, and the copied one is free two commits later. So room for
  * the copies of three commits is left: of all pages of the trees, or, where there are many, of as
@@ -57,6 +60,7 @@
 struct saga_room_need {
     uint64_t bytes;
     uint64_t in_rows; /* of these: in records of several pages */
+    uint64_t largest; /* of these: what one of them takes */
 };
 
 /* The most that one commit takes for a record with so many bytes of key, payload and content. */
@@ -95,9 +99,10 @@ struct saga_room_rows {
 uint64_t saga_room_needed(const struct saga_room *room, const struct saga_log_room *log,
                           const struct saga_room_rows *rows);
 
-/* True if one that needs `more` can be started, too. */
+/* True if one that needs `more` can be started, too. `free_in_rows`: how many bytes of free pages
+ * are in rows of the largest record; 0: nobody has counted. */
 SAGA_CHECKED bool saga_room_fits(const struct saga_room *room, const struct saga_log_room *log,
                                  const struct saga_room_rows *rows,
-                                 const struct saga_room_need *more);
+                                 const struct saga_room_need *more, uint64_t free_in_rows);
 
 #endif

@@ -125,7 +125,7 @@ class SmallMap(RoomTest):
         self.launch("--map-size", "3M", "--fail", "billing.authorize_payment=0.3",
                     "--delay", "parking.block=30")
         status, text = self.start_until_refused(2000)
-        self.assertEqual(status, 507)
+        self.assertEqual(status, 507, self.journal())
         self.assertIn("KiB", text)
         self.assertIn("need", text)
         self.assertGreater(len(self.accepted), 3)
@@ -141,7 +141,7 @@ class SmallMap(RoomTest):
                 status, text = self.start(number)
             if status == 507:
                 break
-        self.assertEqual(status, 507)
+        self.assertEqual(status, 507, self.journal())
         self.assertTrue(self.await_all_ended())
         self.assertIsNone(self.daemon.process.poll(), self.journal())
         self.daemon.stop()
