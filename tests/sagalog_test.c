@@ -227,7 +227,7 @@ START_TEST(stats_count_everything) {
     ck_assert_int_eq(number_of(json, "definitions"), 1);
     ck_assert_int_eq(number_of(json, "sagas"), STORY_COUNT);
     ck_assert_int_gt(number_of(json, "bytes"), 0);
-    ck_assert_int_eq(number_of(json, "bytes_max"), 64 << 20);
+    ck_assert_int_eq(number_of(json, "bytes_max"), 512 << 20);
     const json_t *sagas = json_object_get(json, "sagas_by_status");
     ck_assert_int_eq(number_of(sagas, "running"), 1);
     ck_assert_int_eq(number_of(sagas, "parked"), 1);
