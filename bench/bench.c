@@ -209,7 +209,6 @@ void saga_bench_open(struct saga_bench *bench, const struct saga_bench_options *
         config.checkpoints = *options->pace;
     }
     config.random = random_bytes;
-    config.overcommits = true;
     if (saga_log_open(&bench->log, &log_options, &fault) != SAGA_OK) {
         fail("log", &fault);
     }

@@ -168,7 +168,6 @@ struct saga_engine_config {
     void (*random)(void *context, void *bytes, size_t size);
     void *random_context;
     uint32_t full_percent;  /* of the log's room: from this on no saga is started */
-    bool overcommits;       /* starts are taken whatever the open ones may need: to measure many */
     const char *guard_path; /* of recovery (guard.h); NULL: none */
     struct saga_checkpoint_pace checkpoints;
     struct saga_retention retention; /* of sagas that have ended */

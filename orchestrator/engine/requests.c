@@ -75,9 +75,6 @@ static bool has_room(struct saga_engine *engine, struct saga_request *request,
             full, engine->config.full_percent);
         return false;
     }
-    if (engine->config.overcommits) {
-        return true;
-    }
     struct saga_log_room log;
     const struct saga_room_rows rows = saga_turn_rows(engine);
     const struct saga_room_need more =
