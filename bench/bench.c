@@ -1,5 +1,8 @@
 #include "bench.h"
 
+#include "ids.h"
+#include "start_keys.h"
+
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,11 +25,15 @@ static const char wait_text[] =
     "version: 1\n"
     "participants:\n"
     "  nobody: {fenced: true}\n"
-    "defaults: {timeout: 24h}\n"
+    "defaults: {timeout: 24h, retry: {attempts: 1}}\n"
     "steps:\n"
     "  - {name: a, command: nobody.a, compensation: {command: nobody.undo_a}}\n"
     "  - {name: b, command: nobody.b, compensation: {command: nobody.undo_b}}\n"
     "  - {name: c, command: nobody.c, pivot: true}\n";
+/* What a million open sagas may need to end is some 20 GB. */
+#define MAP_BYTES (UINT64_C(64) << 30)
+#define KEY_BYTES 32
+
 static const char input_text[] =
     "{\"customer\":\"0192a0b1\",\"parking_slot_uuid\":\"e1a9e2c8-7b1b-4c52-9c1e-6d1a2f5b7a10\","
     "\"total\":10000}";
@@ -122,18 +129,35 @@ static void fail(const char *what, const struct saga_fault *fault) {
     exit(1);
 }
 
+static struct saga_bytes name_key(uint64_t key, char text[KEY_BYTES]) {
+    const int size = snprintf(text, KEY_BYTES, "order-%llu", (unsigned long long)key);
+    return (struct saga_bytes){.data = text, .size = (uint32_t)size};
+}
+
+/* As a checkpoint does. */
+static void write_keys(struct saga_log *log, struct saga_start_keys *keys) {
+    struct saga_fault fault;
+    bool written, idle = false;
+    saga_start_keys_cut(keys);
+    while (!idle) {
+        if (saga_start_keys_write(keys, log, 1000, &written, &idle, &fault) != SAGA_OK ||
+            saga_log_flush(log, &fault) != SAGA_OK) {
+            fail("start keys", &fault);
+        }
+    }
+}
+
 static void ask(struct saga_bench *bench, const char *saga, uint64_t key, struct saga_moment now,
                 enum saga_result expected) {
     static struct saga_listing listing;
     struct saga_request *request = take_spare(bench);
-    char text[32];
+    char text[KEY_BYTES];
     request->type = SAGA_REQUEST_START;
     request->saga = saga;
     request->body = (struct saga_bytes){.data = input_text, .size = sizeof input_text - 1};
     request->listings = &listing;
     if (key != 0) {
-        const int size = snprintf(text, sizeof text, "order-%llu", (unsigned long long)key);
-        request->key = (struct saga_bytes){.data = text, .size = (uint32_t)size};
+        request->key = name_key(key, text);
     }
     saga_engine_take(bench->engine, request, now);
     if (request->result != expected) {
@@ -198,7 +222,8 @@ static void define(struct saga_bench *bench, const char *text, struct saga_momen
 void saga_bench_open(struct saga_bench *bench, const struct saga_bench_options *options) {
     struct saga_fault fault;
     struct saga_engine_config config;
-    const struct saga_log_options log_options = {.data_dir = options->dir};
+    const struct saga_log_options log_options = {.data_dir = options->dir,
+                                                 .map_bytes_max = MAP_BYTES};
     const struct saga_outlet outlet = {.context = bench, .send = echo, .changed = changed};
     struct saga_moment now = saga_bench_moment();
     memset(bench, 0, sizeof *bench);
@@ -219,6 +244,33 @@ void saga_bench_open(struct saga_bench *bench, const struct saga_bench_options *
     bench->in_flight = bench->report.open;
     define(bench, definition_text, now);
     define(bench, wait_text, now);
+}
+
+void saga_bench_know(const char *dir, uint64_t first, uint64_t count) {
+    const struct saga_log_options log_options = {.data_dir = dir, .map_bytes_max = MAP_BYTES};
+    struct saga_id_source ids = {.random = random_bytes};
+    struct saga_log *log;
+    struct saga_log_reader *reader;
+    struct saga_start_keys *keys;
+    struct saga_fault fault;
+    if (saga_log_open(&log, &log_options, &fault) != SAGA_OK ||
+        saga_log_committed(log, &reader, &fault) != SAGA_OK ||
+        saga_start_keys_open(&keys, reader, 1, &fault) != SAGA_OK) {
+        fail("start keys", &fault);
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        struct saga_start_key key;
+        char text[KEY_BYTES];
+        saga_start_keys_hash(keys, name_key(first + i, text), "bench",
+                             (struct saga_bytes){input_text, sizeof input_text - 1}, &key);
+        key.saga = saga_id_make(&ids, saga_bench_moment().wall_ms);
+        saga_start_keys_remember(keys, &key);
+        if (i % 1000000 == 999999 || i + 1 == count) {
+            write_keys(log, keys);
+        }
+    }
+    saga_start_keys_close(keys);
+    saga_log_close(log);
 }
 
 void saga_bench_close(struct saga_bench *bench) {

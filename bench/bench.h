@@ -42,6 +42,10 @@ void saga_bench_turn(struct saga_bench *bench, size_t target);
 /* Starts so many sagas that stay open; they are not `in_flight`. */
 void saga_bench_wait(struct saga_bench *bench, size_t count);
 
+/* Before a log is opened there: it knows so many keys, from this number on, of sagas that are gone.
+ */
+void saga_bench_know(const char *dir, uint64_t first, uint64_t count);
+
 /* Starts once more with key `number`; ends the program if that starts a saga. */
 void saga_bench_find_key(struct saga_bench *bench, uint64_t number);
 

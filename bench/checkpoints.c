@@ -2,10 +2,13 @@
  * What checkpoints cost, and what they are worth.
  *
  *   bench-checkpoints [--records N] [--open N] [--in-flight N] [--data-dir DIR] [--every N]
+ *                     [--known N]
  *
  * Two engines on logs of their own take the same load in turns, piece by piece: one writes
  * checkpoints, the other never does. All the while so many sagas are open that nothing is
  * heard of. Each start has a key of its own. Then a child recovers from each of the two logs.
+ *
+ * With --known both write checkpoints, and one of them knows so many start keys beforehand.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -22,8 +25,12 @@ struct options {
     uint64_t records, piece;
     size_t open, in_flight;
     uint64_t every; /* 0: as the daemon does */
+    uint64_t known; /* start keys; 0: it is checkpoints that are compared */
     const char *parent;
 };
+
+/* Far from those that are used. */
+#define KNOWN_FIRST UINT64_C(1000000000000)
 
 /* One of the two. */
 struct side {
@@ -37,18 +44,22 @@ static uint64_t last_lsn(const struct side *side) {
     return saga_log_next_lsn(side->bench.log) - 1;
 }
 
-static void open_side(struct side *side, const struct options *options, bool checkpoints) {
+/* `plain`: without what is compared. */
+static void open_side(struct side *side, const struct options *options, bool plain) {
     struct saga_checkpoint_pace pace = saga_checkpoint_pace_default;
     if (options->every > 0) {
         pace.records = options->every;
         pace.records_open = 0;
     }
-    if (!checkpoints) {
+    if (plain && options->known == 0) {
         pace.records = UINT64_MAX;
         pace.ms = 0;
     }
     memset(side, 0, sizeof *side);
     side->dir = saga_bench_directory(options->parent);
+    if (!plain) {
+        saga_bench_know(side->dir, KNOWN_FIRST, options->known);
+    }
     const struct saga_bench_options bench = {
         .dir = side->dir, .answers = true, .keyed = true, .pace = &pace};
     saga_bench_open(&side->bench, &bench);
@@ -83,7 +94,14 @@ struct recovered {
     uint64_t records, open;
 };
 
-static struct recovered recover(const char *dir, uint64_t keys) {
+/* Keys that were used are found: from `first` on there are so many. */
+static void find_keys(struct saga_bench *bench, uint64_t first, uint64_t keys) {
+    for (uint64_t i = 0; i < 1000 && i < keys; i++) {
+        saga_bench_find_key(bench, first + i * (keys / 1000));
+    }
+}
+
+static struct recovered recover(const char *dir, uint64_t keys, uint64_t known) {
     struct saga_bench bench;
     const struct saga_bench_options options = {.dir = dir};
     const double begin = saga_bench_seconds();
@@ -91,9 +109,8 @@ static struct recovered recover(const char *dir, uint64_t keys) {
     struct recovered recovered = {.state_s = saga_bench_seconds() - begin,
                                   .records = bench.report.records,
                                   .open = bench.report.open};
-    for (uint64_t i = 0; i < 1000 && i < keys; i++) {
-        saga_bench_find_key(&bench, 1 + i * (keys / 1000));
-    }
+    find_keys(&bench, 1, keys);
+    find_keys(&bench, KNOWN_FIRST, known);
     while (bench.sent < bench.report.open) {
         saga_bench_turn(&bench, 0);
     }
@@ -103,7 +120,7 @@ static struct recovered recover(const char *dir, uint64_t keys) {
 }
 
 /* In a process of its own. */
-static struct recovered recover_apart(const char *dir, uint64_t keys) {
+static struct recovered recover_apart(const char *dir, uint64_t keys, uint64_t known) {
     struct recovered recovered;
     int ends[2];
     if (pipe(ends) != 0) {
@@ -112,7 +129,7 @@ static struct recovered recover_apart(const char *dir, uint64_t keys) {
     }
     const pid_t child = fork();
     if (child == 0) {
-        recovered = recover(dir, keys);
+        recovered = recover(dir, keys, known);
         _exit(write(ends[1], &recovered, sizeof recovered) == (ssize_t)sizeof recovered ? 0 : 1);
     }
     (void)close(ends[1]);
@@ -126,9 +143,9 @@ static struct recovered recover_apart(const char *dir, uint64_t keys) {
 }
 
 static void report(const char *name, struct side *side, const struct options *options,
-                   unsigned pieces, uint64_t keys) {
+                   unsigned pieces, uint64_t keys, uint64_t known) {
     const double seconds = median(side->seconds, pieces);
-    const struct recovered recovered = recover_apart(side->dir, keys);
+    const struct recovered recovered = recover_apart(side->dir, keys, known);
     (void)printf("| %s | %.0f | %.1f | %llu | %.2f | %.2f |\n", name,
                  (double)options->piece / seconds, side->longest_s * 1e3,
                  (unsigned long long)recovered.records, recovered.state_s, recovered.sent_s);
@@ -139,10 +156,13 @@ static uint64_t number_of(const char *text) {
 }
 
 static struct options read_options(int argc, char **argv) {
-    static const struct option names[] = {
-        {"records", required_argument, NULL, 'r'},   {"open", required_argument, NULL, 'o'},
-        {"in-flight", required_argument, NULL, 'n'}, {"every", required_argument, NULL, 'e'},
-        {"data-dir", required_argument, NULL, 'd'},  {NULL, 0, NULL, 0}};
+    static const struct option names[] = {{"records", required_argument, NULL, 'r'},
+                                          {"open", required_argument, NULL, 'o'},
+                                          {"in-flight", required_argument, NULL, 'n'},
+                                          {"every", required_argument, NULL, 'e'},
+                                          {"data-dir", required_argument, NULL, 'd'},
+                                          {"known", required_argument, NULL, 'k'},
+                                          {NULL, 0, NULL, 0}};
     struct options options = {.records = 10000000, .open = 100000, .in_flight = 10000};
     int option;
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -159,13 +179,16 @@ static struct options read_options(int argc, char **argv) {
         case 'e':
             options.every = number_of(optarg);
             break;
+        case 'k':
+            options.known = number_of(optarg);
+            break;
         case 'd':
             options.parent = optarg;
             break;
         default:
             (void)fprintf(stderr,
                           "usage: %s [--records N] [--open N] [--in-flight N] [--every N]\n"
-                          "    [--data-dir DIR]\n",
+                          "    [--data-dir DIR] [--known N]\n",
                           argv[0]);
             exit(2);
         }
@@ -180,8 +203,8 @@ int main(int argc, char **argv) {
     static double ratios[PIECES_MAX];
     double with_s = 0, without_s = 0;
     unsigned pieces = 0;
-    open_side(&with, &options, true);
-    open_side(&without, &options, false);
+    open_side(&with, &options, false);
+    open_side(&without, &options, true);
     for (; last_lsn(&with) < options.records && pieces < PIECES_MAX; pieces++) {
         struct side *first = pieces % 2 == 0 ? &with : &without;
         run_piece(first, &options, pieces);
@@ -196,11 +219,13 @@ int main(int argc, char **argv) {
     saga_bench_close(&without.bench);
     (void)printf("%zu sagas open, %zu in flight, %llu start keys; in the median of %u pieces:\n",
                  options.open, options.in_flight, (unsigned long long)keys, pieces);
-    (void)printf("| checkpoints | records/s | longest turn, ms | recovery reads | state after, s | "
-                 "all sent again after, s |\n| --- | --- | --- | --- | --- | --- |\n");
-    report("yes", &with, &options, pieces, keys);
-    report("no", &without, &options, pieces, keys);
-    (void)printf("time with checkpoints, of that without: %.3f in all, %.3f in the median\n",
+    const char *compared = options.known > 0 ? "start keys known" : "checkpoints";
+    (void)printf("| %s | records/s | longest turn, ms | recovery reads | state after, s | "
+                 "all sent again after, s |\n| --- | --- | --- | --- | --- | --- |\n",
+                 compared);
+    report("yes", &with, &options, pieces, keys, options.known);
+    report("no", &without, &options, pieces, keys, 0);
+    (void)printf("time with, of that without: %.3f in all, %.3f in the median\n",
                  with_s / without_s, median(ratios, pieces));
     saga_bench_remove(with.dir);
     saga_bench_remove(without.dir);

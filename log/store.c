@@ -572,8 +572,11 @@ static int count_pages(struct saga_store_view *view, uint64_t *pages, uint64_t *
 
 /* A line of mdb_reader_list(): process, thread, and the transaction that is read, or `-`. */
 static int note_reader(const char *line, void *oldest) {
-    uint64_t transaction;
-    if (sscanf(line, "%*d %*s %" SCNu64, &transaction) == 1 && transaction < *(uint64_t *)oldest) {
+    const char *last = strrchr(line, ' ');
+    char *end;
+    errno = 0;
+    const uint64_t transaction = last != NULL ? strtoull(last + 1, &end, 10) : 0;
+    if (last != NULL && end != last + 1 && errno == 0 && transaction < *(uint64_t *)oldest) {
         *(uint64_t *)oldest = transaction;
     }
     return 0;
