@@ -101,7 +101,7 @@ static int make_odd(void *context) {
                     .at_ms = at_ms,
                     .step = SAGA_STEP_NONE,
                     .through_lsn = UINT64_MAX,
-                    .payload = {.data = "a\0\x1b\"\\\n\x7f\xc2\x85\xe2\x80\xae", .size = 12},
+                    .payload = {.data = "a\0\x1b\"\\\n\x7f\xc2\x85\xe2\x80\xae\xe2\x80\xac", .size = 15},
                 });
     flush(log);
     saga_log_close(log);
