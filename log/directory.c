@@ -370,21 +370,28 @@ enum saga_error saga_directory_begin_restore(const struct saga_directory *direct
         errno = ENAMETOOLONG;
         return restore_failed(directory, "naming " SAGA_DIRECTORY_RESTORE, fault);
     }
+    enum saga_error begun = SAGA_OK;
     if (mkdirat(directory->fd, SAGA_DIRECTORY_RESTORE, 0750) != 0) {
-        return restore_failed(directory, "making " SAGA_DIRECTORY_RESTORE, fault);
+        begun = restore_failed(directory, "making " SAGA_DIRECTORY_RESTORE, fault);
+    } else if (fsync(directory->fd) != 0) { /* a daemon that starts after a crash is to see it */
+        begun = restore_failed(directory, "syncing the directory", fault);
+    } else {
+        begun = saga_directory_open(stage, path, false, fault);
     }
-    /* It is to be seen by a daemon that starts after a crash. */
-    if (fsync(directory->fd) != 0) {
-        return restore_failed(directory, "syncing the directory", fault);
+    if (begun != SAGA_OK) {
+        saga_directory_abort_restore(directory);
     }
-    return saga_directory_open(stage, path, false, fault);
+    return begun;
 }
 
 enum saga_error saga_directory_commit_restore(const struct saga_directory *directory,
                                               const struct saga_directory *stage,
                                               struct saga_fault *fault) {
     if (renameat(stage->fd, SAGA_DIRECTORY_LOG, directory->fd, SAGA_DIRECTORY_LOG) != 0) {
-        return restore_failed(directory, "renaming " SAGA_DIRECTORY_RESTORE, fault);
+        const enum saga_error error =
+            restore_failed(directory, "renaming " SAGA_DIRECTORY_RESTORE, fault);
+        saga_directory_abort_restore(directory);
+        return error;
     }
     if (fsync(directory->fd) != 0 || fsync(stage->fd) != 0) {
         return saga_fault_set(

@@ -94,15 +94,16 @@ static int make_odd(void *context) {
                     .payload = {.data = bytes + 1, .size = SAGA_PAYLOAD_BYTES_MAX / 8},
                     .content = {.data = bytes + 2, .size = 300},
                 });
-    append(log, (struct saga_record){
-                    .fact = 211, /* of a later version */
-                    .saga = saga,
-                    .previous_lsn = last_lsn,
-                    .at_ms = at_ms,
-                    .step = SAGA_STEP_NONE,
-                    .through_lsn = UINT64_MAX,
-                    .payload = {.data = "a\0\x1b\"\\\n\x7f\xc2\x85\xe2\x80\xae", .size = 12},
-                });
+    append(log,
+           (struct saga_record){
+               .fact = 211, /* of a later version */
+               .saga = saga,
+               .previous_lsn = last_lsn,
+               .at_ms = at_ms,
+               .step = SAGA_STEP_NONE,
+               .through_lsn = UINT64_MAX,
+               .payload = {.data = "a\0\x1b\"\\\n\x7f\xc2\x85\xe2\x80\xae\xe2\x80\xac", .size = 15},
+           });
     flush(log);
     saga_log_close(log);
     free(bytes);

@@ -3,12 +3,15 @@
 #include "graft.h"
 
 #include "check_run.h"
+#include "faulty_disk.h"
 #include "log_scene.h"
 
 #include <check.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define IDENTITY "0f3c2f4e-5a3e-4c1b-9a63-0f5f5b8f9a10"
@@ -18,6 +21,11 @@ static char data_dir[SCRATCH_PATH_MAX + 16];
 
 static void set_up(void) {
     scene_setup();
+    (void)snprintf(data_dir, sizeof data_dir, "%s", scratch_file(&scene, "grafted"));
+}
+
+static void set_up_in_memory(void) {
+    scratch_open_in_memory(&scene); /* syncs by the thousand */
     (void)snprintf(data_dir, sizeof data_dir, "%s", scratch_file(&scene, "grafted"));
 }
 
@@ -47,13 +55,14 @@ static enum saga_error make(uint64_t first_lsn, uint32_t count, bool commit,
     for (uint32_t i = 0; i < count; i++) {
         const struct saga_record record = ledger_record(first_lsn + i);
         saga_log_append(saga_graft_log(graft), &record);
-        if (i % 50 == 49) {
-            ck_assert_int_eq(saga_log_flush(saga_graft_log(graft), fault), SAGA_OK);
+        error = i % 50 == 49 ? saga_log_flush(saga_graft_log(graft), fault) : SAGA_OK;
+        if (error != SAGA_OK) {
+            break;
         }
     }
-    if (!commit) {
+    if (!commit || error != SAGA_OK) {
         saga_graft_abort(graft);
-        return SAGA_OK;
+        return error;
     }
     uint64_t records = 0;
     error = saga_graft_commit(graft, &records, fault);
@@ -167,6 +176,59 @@ START_TEST(what_cannot_be_gone_on_from_is_refused) {
 }
 END_TEST
 
+/* --------------------------------------------------------------------- faults */
+
+struct strike {
+    enum disk_fault fault;
+    unsigned at;
+    int number;
+};
+
+/* 0: it was made; 1: it was not, as it said; 2: and the fault did not come. */
+static int make_struck(void *context) {
+    const struct strike *strike = context;
+    struct saga_fault fault = {0};
+    faulty_disk_arm(strike->fault, strike->at, strike->number);
+    const enum saga_error error = make(901, 120, true, &fault);
+    const bool struck = faulty_disk_disarm() >= strike->at;
+    if (error != SAGA_OK) {
+        return struck && fault.text[0] != '\0' ? 1 : 3;
+    }
+    return struck ? 0 : 2;
+}
+
+static bool is_there(const char *name) {
+    char path[sizeof data_dir + 16];
+    (void)snprintf(path, sizeof path, "%s/%s", data_dir, name);
+    return file_exists(path);
+}
+
+/* Call after call, each with each fault: there is no log, or a whole one. */
+START_TEST(a_fault_at_any_call_leaves_no_half_of_it) {
+    static const struct strike strikes[] = {
+        {DISK_KILLS, 0, 0}, {DISK_FAILS, 0, ENOSPC}, {DISK_FAILS, 0, EIO}, {DISK_LIES, 0, EIO}};
+    struct strike strike = strikes[_i];
+    unsigned without = 0;
+    int status = 0;
+    struct saga_fault fault = {0};
+    for (strike.at = 1; !WIFEXITED(status) || WEXITSTATUS(status) != 2; strike.at++) {
+        status = child_wait(child_start(make_struck, &strike));
+        ck_assert(WIFEXITED(status) ? WEXITSTATUS(status) <= 2 : strike.fault == DISK_KILLS);
+        if (!is_there("log")) {
+            without++;
+            ck_assert(!WIFEXITED(status) || WEXITSTATUS(status) == 1);
+            ck_assert_msg(strike.fault == DISK_KILLS || !is_there("log.restore"), "call %u",
+                          strike.at);
+            ck_assert_msg(make(901, 120, true, &fault) == SAGA_OK, "%s", fault.text);
+        }
+        assert_goes_on(901, 120);
+        directory_remove(scratch_file(&scene, "grafted/log"));
+        directory_remove(data_dir);
+    }
+    ck_assert_uint_gt(without, 20);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("graft");
     TCase *tests = tcase_create("graft");
@@ -177,5 +239,10 @@ int main(void) {
     tcase_add_test(tests, a_killed_one_is_no_log_and_can_be_made_again);
     tcase_add_test(tests, what_cannot_be_gone_on_from_is_refused);
     suite_add_tcase(suite, tests);
+    TCase *faults = tcase_create("faults");
+    tcase_add_checked_fixture(faults, set_up_in_memory, scene_teardown);
+    tcase_set_timeout(faults, 120);
+    tcase_add_loop_test(faults, a_fault_at_any_call_leaves_no_half_of_it, 0, 4);
+    suite_add_tcase(suite, faults);
     return check_run(suite);
 }

@@ -36,7 +36,7 @@ add_test(NAME log_readme_test COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/log_readme_tes
 set_tests_properties(log_readme_test PROPERTIES LABELS docs SKIP_RETURN_CODE 77 TIMEOUT 60)
 
 # Logs that go on from what stood elsewhere.
-saga_test(graft_test LINKS saga_ledger)
+saga_test(graft_test SOURCES graft_test.c faulty_disk.c LINKS saga_ledger)
 
 # Backups.
 saga_test(archive_test LINKS saga_log)

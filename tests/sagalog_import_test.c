@@ -382,6 +382,38 @@ START_TEST(records_before_the_first_one_have_an_order) {
 }
 END_TEST
 
+/* The text with the first two lines that begin so in each other's place; malloc'd. */
+static char *swapped(const char *text, const char *begin) {
+    const char *first = strstr(text, begin);
+    ck_assert_ptr_nonnull(first);
+    const char *second = strchr(first, '\n') + 1;
+    const char *third = strchr(second, '\n') + 1;
+    ck_assert_int_eq(strncmp(second, begin, strlen(begin)), 0);
+    char *other = NULL;
+    ck_assert_int_ge(asprintf(&other, "%.*s%.*s%.*s%s", (int)(first - text), text,
+                              (int)(third - second), second, (int)(second - first), first, third),
+                     0);
+    return other;
+}
+
+START_TEST(rows_and_start_keys_have_an_order) {
+    static const char *const begins[][2] = {
+        {"{\"row\":\"open\"", "its row is out of order, or there twice"},
+        {"{\"row\":\"done\"", "its row is out of order, or there twice"},
+        {"{\"start_key\"", "its start key is out of order, or there twice"},
+    };
+    const struct export_scene scene = {.seed = 31, .steps = 200, .checkpoint_records = 60};
+    export_scene_make(original, &scene);
+    char *text = strdup(export_scene_text(original));
+    for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++) {
+        char *other = swapped(text, begins[i][0]);
+        expect_refused(other, 7, begins[i][1]);
+        free(other);
+    }
+    free(text);
+}
+END_TEST
+
 /* A line that does not end. */
 START_TEST(a_line_of_megabytes_is_refused_as_such) {
     const size_t size = (size_t)70 << 20;
@@ -459,6 +491,7 @@ int main(void) {
     tcase_add_test(tests, the_sagas_of_an_imported_log_end);
     tcase_add_test(tests, what_cannot_be_is_refused_with_its_line);
     tcase_add_test(tests, records_before_the_first_one_have_an_order);
+    tcase_add_test(tests, rows_and_start_keys_have_an_order);
     tcase_add_test(tests, a_line_of_megabytes_is_refused_as_such);
     tcase_add_test(tests, nothing_is_ever_overwritten);
     suite_add_tcase(suite, tests);

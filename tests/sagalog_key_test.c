@@ -93,6 +93,27 @@ START_TEST(the_key_of_a_purged_saga_says_so) {
 }
 END_TEST
 
+/* Since the checkpoint, by somebody to whom the key was free again. */
+START_TEST(of_two_uses_the_newest_counts) {
+    const struct export_scene scene = {.seed = 25, .steps = 200, .checkpoint_records = 30};
+    const struct saga_id id = {.bytes = {0xff, [15] = 1}};
+    char text[SAGA_ID_TEXT_SIZE];
+    export_scene_make(original, &scene);
+    ck_assert_str_ne(listed("key 0"), saga_id_text(&id, text));
+    ck_assert_str_ne(listed("key 0"), "");
+    (void)record_append(original, (struct saga_record){
+                                      .fact = SAGA_STARTED,
+                                      .saga = id,
+                                      .definition_lsn = 2,
+                                      .step = SAGA_STEP_NONE,
+                                      .at_ms = 4102444800000,
+                                      .key = {.data = "key 0", .size = 5},
+                                      .payload = {.data = "{}", .size = 2},
+                                  });
+    ck_assert_str_eq(listed("key 0"), text);
+}
+END_TEST
+
 START_TEST(other_filters_hold_as_well) {
     const struct export_scene scene = {.seed = 23, .steps = 120, .checkpoint_records = 30};
     export_scene_make(original, &scene);
@@ -152,6 +173,7 @@ int main(void) {
     tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, every_key_finds_its_saga, 0, 2);
     tcase_add_test(tests, the_key_of_a_purged_saga_says_so);
+    tcase_add_test(tests, of_two_uses_the_newest_counts);
     tcase_add_test(tests, other_filters_hold_as_well);
     tcase_add_test(tests, a_key_that_is_known_needs_no_other_saga);
     suite_add_tcase(suite, tests);

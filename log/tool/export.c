@@ -1,6 +1,7 @@
 /* sagalog export: all that a log says, as lines of JSON. */
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "export_line.h"
 #include "growth.h"
@@ -23,6 +24,7 @@ struct exporting {
     struct saga_digest *digest; /* of the records */
     struct saga_digest *text;   /* of the lines */
     uint64_t lines;
+    uint64_t lines_expected; /* about */
     uint64_t first_lsn;
     bool damaged; /* something cannot be read: the text has no end */
 };
@@ -43,11 +45,13 @@ static enum saga_error digest_text(struct exporting *exporting) {
 static enum saga_error print(struct exporting *exporting, json_t *json) {
     struct saga_session *session = exporting->session;
     enum saga_error error = saga_output_json(&session->output, json, &session->fault);
-    exporting->lines++;
+    saga_progress_tick(&exporting->progress, ++exporting->lines, exporting->lines_expected);
     if (error != SAGA_OK || !saga_output_full(&session->output)) {
         return error;
     }
-    saga_progress_clear(&exporting->progress);
+    if (isatty(STDOUT_FILENO) == 1) { /* else the bar is in nobody's way */
+        saga_progress_clear(&exporting->progress);
+    }
     error = digest_text(exporting);
     if (error == SAGA_OK) {
         error = saga_output_flush(&session->output, &session->fault);
@@ -186,8 +190,6 @@ static enum saga_error export_records(struct exporting *exporting) {
         if (error == SAGA_OK) {
             saga_digest_add(exporting->digest, &record);
             error = print(exporting, saga_record_json(&record));
-            saga_progress_tick(&exporting->progress, scan->next_lsn - exporting->first_lsn,
-                               scan->last_lsn - exporting->first_lsn + 1);
         } else if (error == SAGA_ERROR_LOG_REFUSED) {
             error = go_on(exporting);
         }
@@ -226,9 +228,32 @@ static enum saga_error print_end(struct exporting *exporting) {
                             &exporting->session->fault);
 }
 
+/* For the progress bar; what cannot be counted is told of when its turn comes. */
+static void count_lines(struct exporting *exporting) {
+    static const enum saga_log_table tables[] = {SAGA_TABLE_OPEN, SAGA_TABLE_DONE, SAGA_TABLE_OWED,
+                                                 SAGA_TABLE_KEPT};
+    struct saga_log_reader *reader = exporting->scan.reader;
+    struct saga_fault fault;
+    struct saga_key_run run;
+    exporting->lines_expected =
+        saga_log_reader_last(reader) + 1 - saga_log_reader_first(reader) + 1;
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+        uint64_t count = 0;
+        if (saga_log_reader_row_count(reader, tables[i], &count, &fault) == SAGA_OK) {
+            exporting->lines_expected += count;
+        }
+    }
+    for (uint32_t number = 1;
+         number != 0 && saga_key_run_head(&run, number, reader, &fault) == SAGA_OK;
+         number = run.number + 1) {
+        exporting->lines_expected += run.key_count;
+    }
+}
+
 static enum saga_error export_all(struct exporting *exporting) {
-    saga_progress_begin(&exporting->progress, "exporting records");
+    saga_progress_begin(&exporting->progress, "exporting");
     exporting->first_lsn = saga_log_reader_first(exporting->scan.reader);
+    count_lines(exporting);
     enum saga_error error = print_head(exporting);
     if (error == SAGA_OK) {
         error = export_all_older(exporting);

@@ -255,3 +255,22 @@ bool saga_export_end_read(struct saga_export_end *end, const json_t *json,
     copy_text(fields, "text", end->text, sizeof end->text);
     return saga_fields_end(fields);
 }
+
+bool saga_export_end_check(const struct saga_export_end *end, const struct saga_export_end *wanted,
+                           struct saga_fields *fields) {
+    if (end->lines != wanted->lines) {
+        saga_fields_refuse(fields, "there are %" PRIu64 " lines before it, and should be %" PRIu64,
+                           wanted->lines, end->lines);
+    } else if (end->digest[0] != '\0' && strcmp(end->digest, wanted->digest) != 0) {
+        saga_fields_refuse(fields,
+                           "the records are not those that were exported: their digest is %s. If "
+                           "they were changed on purpose, leave digest and text out of this line",
+                           wanted->digest);
+    } else if (end->text[0] != '\0' && strcmp(end->text, wanted->text) != 0) {
+        saga_fields_refuse(fields,
+                           "the lines before it are not as they were written: their digest is %s. "
+                           "If they were changed on purpose, leave text out of this line",
+                           wanted->text);
+    }
+    return fields->problem[0] == '\0';
+}

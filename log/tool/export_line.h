@@ -94,5 +94,9 @@ SAGA_CHECKED bool saga_export_key_read(struct saga_start_key *key, const json_t 
                                        struct saga_fields *fields);
 SAGA_CHECKED bool saga_export_end_read(struct saga_export_end *end, const json_t *json,
                                        struct saga_fields *fields);
+/* Whether it says what it should, as far as it says anything. */
+SAGA_CHECKED bool saga_export_end_check(const struct saga_export_end *end,
+                                        const struct saga_export_end *wanted,
+                                        struct saga_fields *fields);
 
 #endif

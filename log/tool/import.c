@@ -41,6 +41,16 @@ static enum saga_error complain(struct importing *importing, const struct saga_f
                           importing->name, importing->lines.number, text);
 }
 
+/* By the bytes of a file; of a pipe it is not known how many there are, but of records. */
+static void tick(struct importing *importing) {
+    uint64_t done = importing->lines.bytes;
+    uint64_t total = importing->bytes;
+    if (total == 0) {
+        saga_planting_progress(importing->planting, &done, &total);
+    }
+    saga_progress_tick(&importing->progress, done, total);
+}
+
 static enum saga_error take_lines(struct importing *importing) {
     struct saga_lines *lines = &importing->lines;
     struct saga_fault fault = {.text = ""};
@@ -51,9 +61,7 @@ static enum saga_error take_lines(struct importing *importing) {
         if (error == SAGA_OK) {
             error = saga_planting_take(importing->planting, lines->line, lines->size, &fault);
         }
-        if (importing->bytes > 0) {
-            saga_progress_tick(&importing->progress, lines->bytes, importing->bytes);
-        }
+        tick(importing);
     }
     saga_progress_clear(&importing->progress);
     if (error == SAGA_ERROR_NOT_FOUND) {

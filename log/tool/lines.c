@@ -18,7 +18,7 @@ void saga_lines_fini(struct saga_lines *lines) {
 
 /* Room for more behind `end`. False: no memory. */
 static bool make_room(struct saga_lines *lines) {
-    if (lines->begin > 0) {
+    if (lines->buffer != NULL && lines->begin > 0) {
         memmove(lines->buffer, lines->buffer + lines->begin, lines->end - lines->begin);
         lines->end -= lines->begin;
         lines->begin = 0;

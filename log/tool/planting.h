@@ -27,6 +27,9 @@ void saga_planting_close(struct saga_planting *planting);
 SAGA_CHECKED enum saga_error saga_planting_take(struct saga_planting *planting, const char *line,
                                                 size_t size, struct saga_fault *fault);
 
+/* How many records were taken, and of how many; before the first line, none of one. */
+void saga_planting_progress(const struct saga_planting *planting, uint64_t *done, uint64_t *total);
+
 /* What was imported. */
 struct saga_planting_sum {
     struct saga_export_head head;
