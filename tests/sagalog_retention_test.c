@@ -158,6 +158,28 @@ START_TEST(every_command_answers) {
 }
 END_TEST
 
+/* The log as text, and as a log again: the same, and sagas that are not there stay away. */
+START_TEST(an_export_is_whole) {
+    char data_dir[SCRATCH_PATH_MAX];
+    char file[SCRATCH_PATH_MAX];
+    (void)let_days_pass();
+    ck_assert_int_eq(SAGALOG(scratch.path, "verify", "--json"), 0);
+    char *verdict = strdup(printed);
+    ck_assert_int_eq(SAGALOG(scratch.path, "export"), 0);
+    char *exported = strdup(printed);
+    (void)snprintf(file, sizeof file, "%s", scratch_file(&scratch, "export.jsonl"));
+    (void)snprintf(data_dir, sizeof data_dir, "%s", scratch_file(&scratch, "imported"));
+    file_write(file, exported, strlen(exported));
+    ck_assert_msg(SAGALOG(data_dir, "import", file) == 0, "%s", complained);
+    ck_assert_int_eq(SAGALOG(data_dir, "verify", "--json"), 0);
+    ck_assert_str_eq(printed, verdict);
+    ck_assert_int_eq(SAGALOG(data_dir, "export"), 0);
+    ck_assert_str_eq(printed, exported);
+    free(exported);
+    free(verdict);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("sagalog retention");
     TCase *tests = tcase_create("retention");
@@ -166,6 +188,7 @@ int main(void) {
     tcase_add_test(tests, who_is_known_is_shown_as_before);
     tcase_add_test(tests, the_list_has_who_is_known);
     tcase_add_test(tests, every_command_answers);
+    tcase_add_test(tests, an_export_is_whole);
     suite_add_tcase(suite, tests);
     return check_run(suite);
 }
