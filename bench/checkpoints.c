@@ -8,6 +8,8 @@
  * checkpoints, the other never does. All the while so many sagas are open that nothing is
  * heard of. Each start has a key of its own. Then a child recovers from each of the two logs.
  *
+ * Then the inspection tool looks at the first of them.
+ *
  * With --known both write checkpoints, and one of them knows so many start keys beforehand.
  */
 #include <getopt.h>
@@ -151,6 +153,61 @@ static void report(const char *name, struct side *side, const struct options *op
                  (unsigned long long)recovered.records, recovered.state_s, recovered.sent_s);
 }
 
+/* ------------------------------------------------------------------ looking */
+
+/* In the median of some; ends the program if one fails. */
+static double look_seconds(const char *dir, const char *words) {
+    double seconds[7];
+    char line[1024];
+    (void)snprintf(line, sizeof line, SAGA_BIN_DIR "/sagalog --data-dir %s %s >/dev/null 2>&1", dir,
+                   words);
+    for (unsigned i = 0; i < sizeof seconds / sizeof seconds[0]; i++) {
+        const double begin = saga_bench_seconds();
+        if (system(line) != 0) {
+            (void)fprintf(stderr, "%s: failed\n", line);
+            exit(1);
+        }
+        seconds[i] = saga_bench_seconds() - begin;
+    }
+    return median(seconds, sizeof seconds / sizeof seconds[0]);
+}
+
+/* Of the newest saga that is listed so. */
+static void find_id(const char *dir, const char *filter, char id[64]) {
+    char line[1024], text[4096] = "";
+    (void)snprintf(line, sizeof line,
+                   SAGA_BIN_DIR "/sagalog --data-dir %s list --json %s 2>/dev/null", dir, filter);
+    FILE *listed = popen(line, "re");
+    const char *at =
+        listed != NULL && fgets(text, sizeof text, listed) != NULL ? strstr(text, "\"id\":") : NULL;
+    if (at == NULL || sscanf(at, "\"id\": \"%36[0-9a-f-]", id) != 1) {
+        (void)fprintf(stderr, "%s: no saga is listed\n", line);
+        exit(1);
+    }
+    (void)pclose(listed);
+}
+
+static void report_looks(const char *dir) {
+    static const char *const lists[] = {"list", "list --status completed", "list --status running"};
+    static const char *const filters[] = {"--status completed --limit 1",
+                                          "--status running --limit 1"};
+    static const char *const verbs[] = {"show", "explain", "state"};
+    (void)printf("| sagalog | ms, median of 7 |\n| --- | --- |\n");
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        (void)printf("| %s | %.0f |\n", lists[i], look_seconds(dir, lists[i]) * 1e3);
+    }
+    for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++) {
+        char id[64];
+        find_id(dir, filters[i], id);
+        for (size_t j = 0; j < sizeof verbs / sizeof verbs[0]; j++) {
+            char words[128];
+            (void)snprintf(words, sizeof words, "%s %s", verbs[j], id);
+            (void)printf("| %s, of a saga that %s | %.0f |\n", verbs[j],
+                         i == 0 ? "has completed" : "is open", look_seconds(dir, words) * 1e3);
+        }
+    }
+}
+
 static uint64_t number_of(const char *text) {
     return strtoull(text, NULL, 10);
 }
@@ -227,6 +284,7 @@ int main(int argc, char **argv) {
     report("no", &without, &options, pieces, keys, 0);
     (void)printf("time with, of that without: %.3f in all, %.3f in the median\n",
                  with_s / without_s, median(ratios, pieces));
+    report_looks(with.dir);
     saga_bench_remove(with.dir);
     saga_bench_remove(without.dir);
     free(with.dir);
