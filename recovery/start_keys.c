@@ -9,6 +9,9 @@
 #include "key_run.h"
 #include "key_seed.h"
 
+/* To remove a row costs less than to write one: as many times more in a slice. */
+#define SWEEP_FACTOR 4
+
 enum stage {
     IDLE = 0,
     KEYS,         /* of the cut */
@@ -516,7 +519,7 @@ enum saga_error saga_start_keys_write(struct saga_start_keys *keys, struct saga_
         }
         break;
     case SWEEP:
-        error = sweep(keys, log, rows_max, fault);
+        error = sweep(keys, log, rows_max * SWEEP_FACTOR, fault);
         break;
     case IDLE:
     case ADOPT:
