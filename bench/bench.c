@@ -33,6 +33,8 @@ static const char wait_text[] =
 /* What a million open sagas may need to end is some 20 GB. */
 #define MAP_BYTES (UINT64_C(64) << 30)
 #define KEY_BYTES 32
+/* Open, and in flight. */
+#define SAGAS_MAX 1100000
 
 static const char input_text[] =
     "{\"customer\":\"0192a0b1\",\"parking_slot_uuid\":\"e1a9e2c8-7b1b-4c52-9c1e-6d1a2f5b7a10\","
@@ -233,6 +235,7 @@ void saga_bench_open(struct saga_bench *bench, const struct saga_bench_options *
     if (options->pace != NULL) {
         config.checkpoints = *options->pace;
     }
+    config.limits.sagas_max = SAGAS_MAX;
     config.random = random_bytes;
     if (saga_log_open(&bench->log, &log_options, &fault) != SAGA_OK) {
         fail("log", &fault);

@@ -10,6 +10,7 @@
 const struct saga_checkpoint_pace saga_checkpoint_pace_default = {
     .records = 1000000,
     .records_open = 10,
+    .records_most = 2000000,
     .ms = 3600000,
     .slice_entries = 64,
 };
@@ -345,8 +346,12 @@ static uint64_t last_lsn(const struct saga_checkpointer *checkpointer) {
 
 static uint64_t records_between(const struct saga_checkpointer *checkpointer) {
     const uint64_t open = saga_coordinator_counters(checkpointer->sources.coordinator)->open;
-    const uint64_t by_open = open * checkpointer->pace.records_open;
-    return by_open > checkpointer->pace.records ? by_open : checkpointer->pace.records;
+    const struct saga_checkpoint_pace *pace = &checkpointer->pace;
+    uint64_t by_open = open * pace->records_open;
+    if (pace->records_most > 0 && by_open > pace->records_most) {
+        by_open = pace->records_most;
+    }
+    return by_open > pace->records ? by_open : pace->records;
 }
 
 static bool is_due(struct saga_checkpointer *checkpointer, int64_t at_ms) {

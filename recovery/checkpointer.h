@@ -38,11 +38,12 @@ struct saga_checkpoint_sources {
 
 struct saga_checkpoint_pace {
     uint64_t records;       /* a checkpoint begins after so many; at least 1 */
-    uint64_t records_open;  /* or, if that is more, after so many for each open saga */
+    uint64_t records_open;  /* or, if that is more, after so many for each open saga, */
+    uint64_t records_most;  /* but after so many at the latest; 0: no limit */
     int64_t ms;             /* or after so long, if there were any; 0: never */
     uint32_t slice_entries; /* at least so many sagas a slice; at least 1 */
 };
-/* 1,000,000 records, or 10 for each open saga; an hour. */
+/* 1,000,000 records, or 10 for each open saga, but 2,000,000 at the most; an hour. */
 extern const struct saga_checkpoint_pace saga_checkpoint_pace_default;
 
 /* Errors: LOG_REFUSED, FAILED. */

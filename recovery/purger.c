@@ -297,6 +297,35 @@ static enum saga_error keep_of_block(struct saga_purger *purger, struct saga_log
     return error;
 }
 
+/* What a row of `kept` takes for a record at the most, since its pages may be half empty. */
+static uint64_t kept_bytes(const struct saga_record *record) {
+    return (saga_record_size_max(record) + 64) * 9 / 4;
+}
+
+/* Where there is hardly any room left, only blocks go of which less stays than goes: what is left
+ * is for those who are open. */
+static enum saga_error makes_room(struct saga_purger *purger, struct saga_log_reader *reader,
+                                  uint64_t last_lsn, uint64_t slice_lsn, bool *makes,
+                                  struct saga_fault *fault) {
+    const uint64_t first_lsn = saga_log_reader_position(reader);
+    uint64_t going = 0;
+    uint64_t staying = 0;
+    struct saga_record record;
+    enum saga_error error = SAGA_OK;
+    while (error == SAGA_OK && saga_log_reader_position(reader) <= last_lsn) {
+        bool needed = false;
+        error = saga_log_reader_next(reader, &record, fault);
+        if (error == SAGA_OK && !saga_fact_is_of_log(record.fact)) {
+            error = is_needed(purger, reader, &record, slice_lsn, &needed, fault);
+        }
+        going += saga_record_size_max(&record);
+        staying += needed ? kept_bytes(&record) : 0;
+    }
+    saga_log_reader_seek(reader, first_lsn);
+    *makes = staying < going;
+    return error;
+}
+
 /* Older than the shortest retention, and a twentieth: so that of most sagas that were at work then
  * nothing has to be kept any more. */
 static enum saga_error is_old(const struct saga_purger *purger, uint64_t last_lsn, int64_t now_ms,
@@ -324,7 +353,11 @@ static enum saga_error drop_next(struct saga_purger *purger, struct saga_log_rea
     if (error == SAGA_OK && last_lsn <= saga_log_checkpoint(log).lsn) {
         error = is_old(purger, last_lsn, now_ms, &old, fault);
     }
-    if (error == SAGA_OK && !old) {
+    bool makes = true;
+    if (error == SAGA_OK && old && saga_log_full_percent(log) >= SAGA_LOG_FULL_PERCENT) {
+        error = makes_room(purger, reader, last_lsn, slice_lsn, &makes, fault);
+    }
+    if (error == SAGA_OK && !(old && makes)) {
         return SAGA_ERROR_NOT_FOUND;
     }
     if (error == SAGA_OK) {

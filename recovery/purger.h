@@ -14,7 +14,9 @@
  *  1. A saga that is known has all of its records: one that is open or out of service, one of whose
  *     end somebody is still to be told, and any other whose retention is not over.
  *  2. Nothing goes that a restart would read: only what the last checkpoint covers.
- *  3. A slice is bounded by what its batch appends: the log shrinks twice as fast as it grows.
+ *  3. Where the log has no more room than for finishing (SAGA_LOG_FULL_PERCENT), nothing is copied
+ *     that would take more than goes.
+ *  4. A slice is bounded by what its batch appends: the log shrinks twice as fast as it grows.
  *
  * Threads: one, the log's appending thread.
  */

@@ -117,8 +117,15 @@ static struct saga_roster_entry *take(struct saga_roster *roster) {
 
 /* ------------------------------------------------------------------- chain */
 
+static bool is_newest(const struct saga_roster *roster, const struct saga_id *id) {
+    return roster->newest == NULL || compare(&roster->newest->id, id) < 0;
+}
+
 struct saga_roster_entry *saga_roster_before(const struct saga_roster *roster,
                                              const struct saga_id *id) {
+    if (is_newest(roster, id)) { /* most are: nothing is looked up */
+        return roster->newest;
+    }
     const struct saga_roster_entry *known = saga_roster_find(roster, id);
     if (known != NULL) {
         return known->older;
@@ -138,7 +145,7 @@ static void chain(struct saga_roster *roster, struct saga_roster_entry *entry) {
 }
 
 struct saga_roster_entry *saga_roster_add(struct saga_roster *roster, const struct saga_id *id) {
-    assert(saga_roster_find(roster, id) == NULL);
+    assert(is_newest(roster, id) || saga_roster_find(roster, id) == NULL);
     if (roster->count == roster->place_count) {
         grow(roster);
     }

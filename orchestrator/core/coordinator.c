@@ -780,7 +780,8 @@ const struct saga *saga_coordinator_next(const struct saga_coordinator *coordina
 
 bool saga_coordinator_quarantined(const struct saga_coordinator *coordinator,
                                   const struct saga_id *id) {
-    const struct saga_place *place = find(coordinator, id);
+    const struct saga_place *place =
+        coordinator->counters.quarantined > 0 ? find(coordinator, id) : NULL;
     return place != NULL && place->quarantined != 0;
 }
 

@@ -198,11 +198,11 @@ static const struct {
                                         "How many commands are sent again a second after a restart "
                                         "(default: 20000)",
                                         set_resend_per_second},
-    [SAGA_SETTING_CHECKPOINT_RECORDS] = {"checkpoint-records", "SAGAD_CHECKPOINT_RECORDS",
-                                         "checkpoint_records", "NUMBER",
-                                         "A checkpoint after so many records, or 10 for each open "
-                                         "saga if that is more (default: 1000000)",
-                                         set_checkpoint_records},
+    [SAGA_SETTING_CHECKPOINT_RECORDS] =
+        {"checkpoint-records", "SAGAD_CHECKPOINT_RECORDS", "checkpoint_records", "NUMBER",
+         "A checkpoint after so many records, or 10 for each open "
+         "saga if that is more, but 2000000 at the most (default: 1000000)",
+         set_checkpoint_records},
     [SAGA_SETTING_RETENTION] = {"retention", "SAGAD_RETENTION", "retention", "NAME=DURATION,...",
                                 "How long ended sagas are known, by outcome, and start keys; and "
                                 "the size of the log from which on they go earlier (default: "

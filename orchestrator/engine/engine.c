@@ -329,13 +329,27 @@ static enum saga_error open_purger(struct saga_engine *engine, struct saga_fault
                : saga_fault_set(fault, SAGA_ERROR_FAILED, "no memory to purge the log");
 }
 
+/* The saga's entry. Most sagas come in the order of the roster: `next` walks along, so that memory
+ * is read in its order. */
+static struct saga_roster_entry *entry_of(const struct saga_engine *engine,
+                                          struct saga_roster_entry **next,
+                                          const struct saga_id *id) {
+    while (*next != NULL && memcmp(&(*next)->id, id, sizeof *id) < 0) {
+        *next = (*next)->newer;
+    }
+    return *next != NULL && memcmp(&(*next)->id, id, sizeof *id) == 0
+               ? *next
+               : saga_roster_find(engine->roster, id);
+}
+
 /* What those need that were open already. */
 static void reckon_all(struct saga_engine *engine) {
     uint32_t cursor = 0;
     const struct saga_plan *plan;
     const struct saga *saga;
+    struct saga_roster_entry *next = saga_roster_oldest(engine->roster);
     while ((saga = saga_coordinator_next(engine->coordinator, &cursor, &plan)) != NULL) {
-        struct saga_roster_entry *entry = saga_roster_find(engine->roster, &saga->id);
+        struct saga_roster_entry *entry = entry_of(engine, &next, &saga->id);
         if (entry != NULL && !saga_coordinator_quarantined(engine->coordinator, &saga->id)) {
             saga_room_set(&engine->room, entry, plan, saga);
         }

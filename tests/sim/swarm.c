@@ -112,6 +112,7 @@ static void draw_checkpoints(struct saga_checkpoint_pace *pace) {
     if (sim_draw_chance(800)) {
         pace->records = (uint64_t)sim_draw_between(5, 300);
         pace->records_open = sim_draw_chance(500) ? 0 : 2;
+        pace->records_most = sim_draw_chance(500) ? 0 : 100;
         pace->ms = sim_draw_chance(500) ? 0 : sim_draw_between(1000, 100000);
         pace->slice_entries = (uint32_t)sim_draw_between(1, 20);
     }
