@@ -13,6 +13,7 @@
  *
  * With --known both write checkpoints, and one of them knows so many start keys beforehand.
  */
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,55 +170,88 @@ static void report(const char *name, struct side *side, const struct options *op
 
 /* ------------------------------------------------------------------ looking */
 
-/* In the median of some; ends the program if one fails. */
-static double look_seconds(const char *dir, const char *words) {
+#define WORDS_MAX 6
+
+/* What sagalog is asked, up to a NULL. */
+struct look {
+    const char *words[WORDS_MAX];
+};
+
+/* Runs sagalog; what it prints first goes to `text`. Ends the program if it fails. */
+static void look(const char *dir, const struct look *look, char *text, size_t size) {
+    const char *words[WORDS_MAX + 4] = {"sagalog", "--data-dir", dir};
+    int ends[2];
+    int status = 0;
+    memcpy(&words[3], look->words, sizeof look->words);
+    if (pipe(ends) != 0) {
+        perror("pipe");
+        exit(1);
+    }
+    const pid_t child = fork();
+    if (child == 0) {
+        const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        (void)dup2(ends[1], STDOUT_FILENO);
+        (void)dup2(nowhere, STDERR_FILENO); /* that there are more */
+        (void)close(ends[0]);
+        (void)close(ends[1]);
+        (void)execv(SAGA_BIN_DIR "/sagalog", (char **)(uintptr_t)words);
+        _exit(127);
+    }
+    (void)close(ends[1]);
+    char more[4096];
+    size_t got = 0;
+    ssize_t read_now;
+    while ((read_now = got + 1 < size ? read(ends[0], text + got, size - got - 1)
+                                      : read(ends[0], more, sizeof more)) > 0) {
+        got += got + 1 < size ? (size_t)read_now : 0;
+    }
+    text[got] = '\0';
+    (void)close(ends[0]);
+    if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {
+        (void)fprintf(stderr, "sagalog %s failed\n", look->words[0]);
+        exit(1);
+    }
+}
+
+/* In the median of some. */
+static double look_seconds(const char *dir, const struct look *asked) {
     double seconds[7];
-    char line[1024];
-    (void)snprintf(line, sizeof line, SAGA_BIN_DIR "/sagalog --data-dir %s %s >/dev/null 2>&1", dir,
-                   words);
+    char text[64];
     for (unsigned i = 0; i < sizeof seconds / sizeof seconds[0]; i++) {
         const double begin = saga_bench_seconds();
-        if (system(line) != 0) {
-            (void)fprintf(stderr, "%s: failed\n", line);
-            exit(1);
-        }
+        look(dir, asked, text, sizeof text);
         seconds[i] = saga_bench_seconds() - begin;
     }
     return median(seconds, sizeof seconds / sizeof seconds[0]);
 }
 
-/* Of the newest saga that is listed so. */
-static void find_id(const char *dir, const char *filter, char id[64]) {
-    char line[1024], text[4096] = "";
-    (void)snprintf(line, sizeof line,
-                   SAGA_BIN_DIR "/sagalog --data-dir %s list --json %s 2>/dev/null", dir, filter);
-    FILE *listed = popen(line, "re");
-    const char *at =
-        listed != NULL && fgets(text, sizeof text, listed) != NULL ? strstr(text, "\"id\":") : NULL;
+/* Of the newest saga of this status. */
+static void find_id(const char *dir, const char *status, char id[64]) {
+    const struct look asked = {{"list", "--json", "--limit", "1", "--status", status}};
+    char text[4096];
+    look(dir, &asked, text, sizeof text);
+    const char *at = strstr(text, "\"id\":");
     if (at == NULL || sscanf(at, "\"id\": \"%36[0-9a-f-]", id) != 1) {
-        (void)fprintf(stderr, "%s: no saga is listed\n", line);
+        (void)fprintf(stderr, "no saga is listed as %s\n", status);
         exit(1);
     }
-    (void)pclose(listed);
 }
 
 static void report_looks(const char *dir) {
-    static const char *const lists[] = {"list", "list --status completed", "list --status running"};
-    static const char *const filters[] = {"--status completed --limit 1",
-                                          "--status running --limit 1"};
+    static const char *const statuses[] = {"completed", "running"};
     static const char *const verbs[] = {"show", "explain", "state"};
-    (void)printf("| sagalog | ms, median of 7 |\n| --- | --- |\n");
-    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
-        (void)printf("| %s | %.0f |\n", lists[i], look_seconds(dir, lists[i]) * 1e3);
-    }
-    for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++) {
+    const struct look list = {{"list"}};
+    (void)printf("| sagalog | ms, median of 7 |\n| --- | --- |\n| list | %.0f |\n",
+                 look_seconds(dir, &list) * 1e3);
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
+        const struct look asked = {{"list", "--status", statuses[i]}};
         char id[64];
-        find_id(dir, filters[i], id);
+        (void)printf("| list --status %s | %.0f |\n", statuses[i], look_seconds(dir, &asked) * 1e3);
+        find_id(dir, statuses[i], id);
         for (size_t j = 0; j < sizeof verbs / sizeof verbs[0]; j++) {
-            char words[128];
-            (void)snprintf(words, sizeof words, "%s %s", verbs[j], id);
-            (void)printf("| %s, of a saga that %s | %.0f |\n", verbs[j],
-                         i == 0 ? "has completed" : "is open", look_seconds(dir, words) * 1e3);
+            const struct look shown = {{verbs[j], id}};
+            (void)printf("| %s, of one that is %s | %.0f |\n", verbs[j], statuses[i],
+                         look_seconds(dir, &shown) * 1e3);
         }
     }
 }
