@@ -19,7 +19,7 @@
 #define DISK_BYTES  ((size_t)1 << 30) /* of addresses; what is written is used */
 #define BLOCKS_MAX  200000
 #define ROWS_BYTES  ((size_t)1 << 28)
-#define ROWS_MAX    50000
+#define ROWS_MAX    200000
 #define CHANGES_MAX 20000
 
 struct place {
