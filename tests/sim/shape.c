@@ -193,9 +193,17 @@ static enum sim_doubt draw_one_doubt(void) {
     return (enum sim_doubt)sim_draw_between(SIM_DOUBT_FENCE, SIM_DOUBT_PARK);
 }
 
+/* In doubtful seeds what has no compensation of its own is often left to an operator, whose
+ * verdict another step's compensation has to follow. */
+static enum sim_doubt draw_doubt_of(const struct sim_step *step) {
+    return sim_swarm.doubtful && step->undo == SIM_UNDO_BY && sim_draw_chance(400)
+               ? SIM_DOUBT_PARK
+               : draw_one_doubt();
+}
+
 static void draw_doubt(struct sim_step *step, const struct defaults *defaults, struct said *said) {
     said->doubt = step->place != SIM_BEHIND && sim_draw_chance(400);
-    step->doubt = doubt_here(said->doubt ? draw_one_doubt() : defaults->doubt, step);
+    step->doubt = doubt_here(said->doubt ? draw_doubt_of(step) : defaults->doubt, step);
 }
 
 static void draw_budgets(struct sim_step *step, const struct defaults *defaults,

@@ -103,6 +103,7 @@ static void make_doubtful(void) {
     }
     sim_swarm.rates[SIM_FAULT_REPLY_DELAY] += 200;
     sim_swarm.rates[SIM_FAULT_REJECT] += 100;
+    sim_swarm.rates[SIM_FAULT_RESOLVE] += 200;
     sim_swarm.rates[SIM_FAULT_SETTLE] += 300;
 }
 
@@ -138,7 +139,7 @@ static void draw_retention(struct saga_retention *retention) {
 void sim_swarm_begin(void) {
     memset(&sim_swarm, 0, sizeof sim_swarm);
     draw_rates();
-    if (sim_swarm.rates[SIM_FAULT_PURGE] == 0 && sim_draw_chance(250)) {
+    if (sim_swarm.rates[SIM_FAULT_PURGE] == 0 && sim_draw_chance(350)) {
         make_doubtful();
     }
     sim_swarm.forgets = sim_draw_chance(100);
